@@ -1,0 +1,233 @@
+//! Configuration: raw TOML, validated into types whose illegal states do not exist.
+//!
+//! [`Config::load`] reads the file and everything that it names (certificates, keys, htpasswd
+//! files) and reports every fault at once, each with file, line, key and what was expected.
+//! `docs/connect-gateway.toml` documents every key.
+
+#![forbid(unsafe_code)]
+
+mod diagnostic;
+pub mod htpasswd;
+mod load;
+mod pem;
+mod raw;
+mod validate;
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use diagnostic::{ConfigError, Diagnostic, Origin};
+use policy::Policy;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+
+/// A validated configuration with the files that it names.
+#[derive(Debug)]
+pub struct Config {
+    /// Threads that serve; `None`: as many as the process may use.
+    pub workers: Option<NonZeroUsize>,
+    /// How long a drain waits.
+    pub drain: Duration,
+    /// The largest head, in bytes.
+    pub max_head: usize,
+    /// Where metrics and health are served, and where the key stands.
+    pub admin: (SocketAddr, Origin),
+    /// Logs.
+    pub log: Log,
+    /// Idle time-outs.
+    pub timeouts: Timeouts,
+    /// Listeners; their indexes are those of [`policy::App::listeners`].
+    pub listeners: Vec<Listener>,
+    /// Realms; their indexes are those of [`Policy::realms`].
+    pub realms: Vec<Realm>,
+    /// Back-end pools.
+    pub pools: Vec<Pool>,
+    /// What stands beside each app in [`Policy::apps`], by the same index.
+    pub apps: Vec<AppExtra>,
+    /// Everything that decides.
+    pub policy: Policy,
+}
+
+/// Logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The access log.
+    pub access: AccessLog,
+    /// The process log's level.
+    pub level: Level,
+}
+
+/// Where the access log goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Appended to this file.
+    File(PathBuf),
+    /// Nowhere.
+    Off,
+    /// Standard output.
+    Stdout,
+}
+
+/// The process log's level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Everything, for debugging.
+    Debug,
+    /// Failures.
+    Error,
+    /// Failures, warnings, and what an operator wants to know.
+    Info,
+    /// Failures and warnings.
+    Warn,
+}
+
+/// Idle time-outs; each measures silence, never the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until an answer begins.
+    pub answer: Duration,
+    /// A body that stands still.
+    pub body: Duration,
+    /// A connection to a back-end, TLS included.
+    pub connect: Duration,
+    /// A request's head.
+    pub head: Duration,
+    /// Between requests.
+    pub idle: Duration,
+    /// An unused back-end connection.
+    pub pool: Duration,
+    /// A WebSocket on which nothing moves.
+    pub tunnel: Duration,
+}
+
+/// One listening address.
+#[derive(Debug)]
+pub struct Listener {
+    /// Its name in logs and metrics.
+    pub name: Box<str>,
+    /// Where it listens, and where the key stands.
+    pub address: (SocketAddr, Origin),
+    /// Its certificates; the first is the default.
+    pub certificates: Vec<Certificate>,
+}
+
+/// A certificate chain with its key, as loaded.
+#[derive(Debug)]
+pub struct Certificate {
+    /// Leaf first; not empty.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The leaf's key.
+    pub key: PrivateKeyDer<'static>,
+    /// Where the key of the chain stands, for faults found later.
+    pub chain_origin: Origin,
+    /// Where the key of the private key stands.
+    pub key_origin: Origin,
+}
+
+/// A realm's authentication.
+#[derive(Debug)]
+pub struct Realm {
+    /// How visitors prove who they are.
+    pub method: Method,
+    /// A session's silence.
+    pub session_idle: Duration,
+    /// A session's whole life.
+    pub session_lifetime: Duration,
+}
+
+/// How visitors prove who they are.
+#[derive(Debug)]
+pub enum Method {
+    /// HTTP Basic against an htpasswd file.
+    Basic(Basic),
+}
+
+/// HTTP Basic.
+#[derive(Debug)]
+pub struct Basic {
+    /// The users.
+    pub users: htpasswd::Htpasswd,
+    /// How long a verified password is not hashed again.
+    pub cache: Duration,
+    /// Wrong passwords a minute from one address.
+    pub failures_per_address: u32,
+    /// Wrong passwords a minute for one account.
+    pub failures_per_account: u32,
+}
+
+/// The servers of one back-end.
+#[derive(Debug)]
+pub struct Pool {
+    /// Its name in logs and metrics.
+    pub name: Box<str>,
+    /// Its servers; not empty.
+    pub servers: Vec<Server>,
+}
+
+/// One back-end server.
+#[derive(Debug)]
+pub struct Server {
+    /// Where to connect.
+    pub address: ServerAddress,
+    /// The port.
+    pub port: u16,
+    /// The URL as configured, for logs.
+    pub url: Box<str>,
+    /// How.
+    pub tls: ServerTls,
+    /// Where the URL stands.
+    pub origin: Origin,
+}
+
+/// A back-end's host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerAddress {
+    /// An address.
+    Ip(IpAddr),
+    /// A name, resolved at each new connection.
+    Name(Box<str>),
+}
+
+/// How a back-end is connected to. There is no way to skip verification.
+#[derive(Debug)]
+pub enum ServerTls {
+    /// Mutual TLS: as [`ServerTls::Verify`], with our own certificate.
+    Mutual {
+        /// Whom to trust.
+        verify: Verify,
+        /// Our certificate.
+        certificate: Certificate,
+    },
+    /// Plain TCP.
+    Off,
+    /// TLS with verification.
+    Verify(Verify),
+}
+
+/// Whom to trust on a back-end leg.
+#[derive(Debug)]
+pub struct Verify {
+    /// Trust anchors; not empty.
+    pub ca: Vec<CertificateDer<'static>>,
+    /// Where they stand.
+    pub ca_origin: Origin,
+    /// The name that the server's certificate must carry; also the SNI, unless an address.
+    pub expected_name: ServerName<'static>,
+}
+
+/// What stands beside an app but is not policy's business.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppExtra {
+    /// Index of its pool.
+    pub pool: usize,
+    /// Requests a minute that one address may send on the discovery lane.
+    pub discovery_per_minute: u32,
+}
+
+impl Config {
+    /// Reads and validates a file and everything that it names.
+    pub fn load(path: &std::path::Path) -> Result<Self, ConfigError> {
+        load::load(path)
+    }
+}

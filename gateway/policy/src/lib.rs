@@ -1,0 +1,40 @@
+//! Pure decisions about requests and answers: no I/O, no clock, no randomness.
+//!
+//! [`Policy::decide`] takes a parsed request and yields a [`Step`]: a [`Decision`], or a
+//! [`Question`] that only the process can answer (is this password right? is this session
+//! alive?), with which the decision resumes. Each rule of the gateway lives in one place here and
+//! is the same for every protocol version.
+
+#![forbid(unsafe_code)]
+
+mod answer;
+mod app;
+mod decide;
+mod decision;
+mod identity;
+mod inject;
+mod lane;
+mod navigation;
+mod net;
+mod owned;
+mod path;
+mod reply;
+mod sanitise;
+mod session;
+
+pub use answer::KeptAnswer;
+pub use app::{
+    ApiCredentials, App, Apps, Discovery, IdentityHeaders, InvalidHeaderName, InvalidPublicUrl,
+    HeaderName, Kind, LaneRules, Match, Mount, PathPrefix, PublicUrl, InvalidPathPrefix,
+};
+pub use decide::{Pending, Policy, Request, Spoofed};
+pub use decision::{Decision, Fault, Form, Forward, Outcome, Question, Reason, Refusal, Step};
+pub use identity::{Identity, InvalidIdentity, Username};
+pub use inject::RequestId;
+pub use lane::Lane;
+pub use net::{InvalidNet, IpNet};
+pub use owned::OwnedNames;
+pub use path::{AmbiguousPath, DecisionPath};
+pub use reply::Reply;
+pub use sanitise::{Kept, Stripped};
+pub use session::{InvalidRealm, Realm, SessionToken};

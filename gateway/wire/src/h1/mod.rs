@@ -1,0 +1,15 @@
+//! HTTP/1.1 message syntax (RFC 9112), both ways, without sockets.
+
+mod answer;
+mod chunked;
+mod emit;
+mod end;
+mod error;
+mod request;
+
+pub use answer::{Answer, AnswerBody, parse_answer};
+pub use chunked::{Chunked, ChunkedDecoder};
+pub use emit::{CRLF, LAST_CHUNK, chunk_size_line, push_field, push_request_line, push_status_line};
+pub use end::HeadEnd;
+pub use error::{HeadError, ChunkError};
+pub use request::{Body, Request, parse_request};
