@@ -94,14 +94,27 @@ mod tests {
             "--x-auth-username--",
             "X|Auth'Username",
         ] {
-            assert!(Folded::of(spelling.as_bytes()).is(b"x-auth-username"), "{spelling}");
+            assert!(
+                Folded::of(spelling.as_bytes()).is(b"x-auth-username"),
+                "{spelling}"
+            );
         }
     }
 
     #[test]
     fn other_names_stay_other() {
-        for other in ["XAuthUsername", "X-Auth-User", "X-Auth-Usernames", "", "-", "X-Auth-Username2"] {
-            assert!(!Folded::of(other.as_bytes()).is(b"x-auth-username"), "{other}");
+        for other in [
+            "XAuthUsername",
+            "X-Auth-User",
+            "X-Auth-Usernames",
+            "",
+            "-",
+            "X-Auth-Username2",
+        ] {
+            assert!(
+                !Folded::of(other.as_bytes()).is(b"x-auth-username"),
+                "{other}"
+            );
         }
     }
 
@@ -116,6 +129,9 @@ mod tests {
     #[test]
     fn trailing_junk_does_not_count_as_length() {
         let padded = format!("{}{}", "a".repeat(64), "-".repeat(100));
-        assert_eq!(Folded::of(padded.as_bytes()).whole().map(<[u8]>::len), Some(64));
+        assert_eq!(
+            Folded::of(padded.as_bytes()).whole().map(<[u8]>::len),
+            Some(64)
+        );
     }
 }

@@ -11,6 +11,7 @@ pub mod authority;
 pub mod authorization;
 pub mod cookie;
 pub mod fold;
+mod grammar;
 pub mod h1;
 pub mod head;
 

@@ -2,14 +2,21 @@
 
 mod answer;
 mod chunked;
+mod connection;
 mod emit;
 mod end;
 mod error;
+mod framing;
+mod lines;
 mod request;
+mod target;
 
 pub use answer::{Answer, AnswerBody, parse_answer};
 pub use chunked::{Chunked, ChunkedDecoder};
-pub use emit::{CRLF, LAST_CHUNK, chunk_size_line, push_field, push_request_line, push_status_line};
+pub use connection::connection_tokens;
+pub use emit::{
+    CRLF, LAST_CHUNK, chunk_size_line, push_field, push_request_line, push_status_line,
+};
 pub use end::HeadEnd;
-pub use error::{HeadError, ChunkError};
+pub use error::{ChunkError, HeadError};
 pub use request::{Body, Request, parse_request};
