@@ -1,2 +1,148 @@
-//! Developer tasks.
-fn main() {}
+//! Developer tasks: `cargo xtask setup | demo | test | prove | fuzz`.
+
+mod command;
+mod demo;
+mod fuzz;
+mod launch;
+mod setup;
+mod suite;
+mod workspace;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::fuzz::Target;
+use crate::suite::Scale;
+use crate::workspace::Workspace;
+
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<ExitCode> {
+    let workspace = Workspace::find()?;
+    match task {
+        Task::Demo { command } => demo::run(&workspace, &command),
+        Task::Fuzz { seconds, target } => {
+            setup::run(&workspace, setup::Level::Test)?;
+            fuzz::run(&workspace, target, Duration::from_secs(seconds))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Launch {
+            parent,
+            program,
+            arguments,
+        } => {
+            eprintln!("xtask: {:#}", launch::exec(parent, &program, &arguments));
+            Ok(ExitCode::from(launch::NOT_STARTED))
+        }
+        Task::Prove => suite::run(&workspace, Scale::Full),
+        Task::Setup { test } => {
+            let level = if test {
+                setup::Level::Test
+            } else {
+                setup::Level::Build
+            };
+            setup::run(&workspace, level)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Test => suite::run(&workspace, Scale::Short),
+    }
+}
+
+/// Developer tasks of connect-gateway.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Start the gateway with two back-ends on loopback; stay until Ctrl-C, or run COMMAND.
+    Demo {
+        /// Run this once everything is ready, with GATEWAY_URL and the like, then end everything.
+        #[arg(last = true, value_name = "COMMAND")]
+        command: Vec<OsString>,
+    },
+    /// Fuzz one target, or each in turn.
+    Fuzz {
+        /// How long, for each target.
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+        seconds: u64,
+        /// Which target; all if none is named.
+        target: Option<Target>,
+    },
+    /// Become PROGRAM, and be ended when the process PARENT ends.
+    #[command(hide = true)]
+    Launch {
+        /// The process that asks for it.
+        parent: u32,
+        /// What to become.
+        program: OsString,
+        /// Its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Everything of `test`, with the full counts that the issues name.
+    Prove,
+    /// Install what is missing to build the workspace.
+    Setup {
+        /// Also what the tests need: real clients, a browser, cargo-deny, cargo-fuzz.
+        #[arg(long)]
+        test: bool,
+    },
+    /// Check and test everything; the last line counts what passed and what failed.
+    Test,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_demo_command_keeps_its_own_options() {
+        let cli = Cli::parse_from(["xtask", "demo", "--", "bash", "-c", "exit 3", "--", "-x"]);
+        let Task::Demo { command } = cli.task else {
+            panic!("{:?}", cli.task);
+        };
+        assert_eq!(command, ["bash", "-c", "exit 3", "--", "-x"]);
+    }
+
+    #[test]
+    fn a_launch_passes_arguments_on_unread() {
+        let line = [
+            "xtask",
+            "launch",
+            "7",
+            "/bin/gateway",
+            "run",
+            "--config",
+            "f",
+            "--",
+            "-h",
+        ];
+        let Task::Launch { arguments, .. } = Cli::parse_from(line).task else {
+            panic!("not a launch");
+        };
+        assert_eq!(arguments, ["run", "--config", "f", "--", "-h"]);
+    }
+}

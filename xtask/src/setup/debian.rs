@@ -1,0 +1,189 @@
+//! Programs from Debian's packages. What is there already is used, wherever it came from.
+
+use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::Level;
+use crate::command::{echo, run, run_unseen, succeeds};
+
+/// Installs the packages of a level whose programs are missing.
+pub(crate) fn install(level: Level) -> Result<()> {
+    let missing: Vec<&Need> = NEEDS
+        .iter()
+        .filter(|need| need.level <= level && !need.is_met())
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for need in &missing {
+        eprintln!(
+            "setup: installing {}: {}",
+            need.packages.join(" "),
+            need.why
+        );
+    }
+    let packages: Vec<&str> = missing
+        .iter()
+        .flat_map(|need| need.packages)
+        .copied()
+        .collect();
+    let privilege = Privilege::find(&packages)?;
+    update(&privilege)?;
+    run(privilege
+        .apt_get()
+        .args(["install", "--yes", "--no-install-recommends"])
+        .args(&packages))?;
+    match missing.iter().find(|need| !need.is_met()) {
+        None => Ok(()),
+        Some(need) => bail!(
+            "{} installed, but `{}` still fails; it is needed: {}",
+            need.packages.join(" "),
+            need.probe.join(" "),
+            need.why
+        ),
+    }
+}
+
+/// One thing that a task needs.
+struct Need {
+    level: Level,
+    /// A command that succeeds once it is there.
+    probe: &'static [&'static str],
+    packages: &'static [&'static str],
+    why: &'static str,
+}
+
+impl Need {
+    fn is_met(&self) -> bool {
+        let Some((program, arguments)) = self.probe.split_first() else {
+            return false;
+        };
+        succeeds(Command::new(program).args(arguments))
+    }
+}
+
+/// How apt-get may be run.
+enum Privilege {
+    Root,
+    Sudo,
+}
+
+impl Privilege {
+    fn find(packages: &[&str]) -> Result<Self> {
+        let packages = packages.join(" ");
+        if !succeeds(Command::new("apt-get").arg("--version")) {
+            bail!("no apt-get here: install by other means what Debian calls {packages}");
+        }
+        if rustix::process::geteuid().is_root() {
+            Ok(Self::Root)
+        } else if succeeds(Command::new("sudo").args(["-n", "true"])) {
+            Ok(Self::Sudo)
+        } else {
+            bail!(
+                "not root; run this, then try again:\n  \
+                 sudo apt-get update && \
+                 sudo apt-get install --yes --no-install-recommends {packages}"
+            );
+        }
+    }
+
+    fn apt_get(&self) -> Command {
+        // `env`, because sudo drops the caller's environment.
+        let mut command = match self {
+            Self::Root => Command::new("env"),
+            Self::Sudo => {
+                let mut sudo = Command::new("sudo");
+                sudo.args(["-n", "env"]);
+                sudo
+            }
+        };
+        command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet"]);
+        command.args(["-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3"]);
+        command
+    }
+}
+
+/// Refreshes the package lists. Their lock has no time-out of its own, so this tries again.
+fn update(privilege: &Privilege) -> Result<()> {
+    let mut command = privilege.apt_get();
+    command.arg("update");
+    echo(&command);
+    for _ in 1..UPDATE_TRIES {
+        match run_unseen(&mut command) {
+            Ok(()) => return Ok(()),
+            Err(error) => eprintln!("setup: {error}; trying again in {UPDATE_PAUSE:?}"),
+        }
+        sleep(UPDATE_PAUSE);
+    }
+    run_unseen(&mut command).context("cannot refresh the package lists")
+}
+
+const UPDATE_TRIES: u32 = 5;
+const UPDATE_PAUSE: Duration = Duration::from_secs(10);
+
+const NEEDS: &[Need] = &[
+    Need {
+        level: Level::Build,
+        probe: &["cc", "-E", "-x", "c", "-include", "stdlib.h", "/dev/null"],
+        packages: &["gcc", "libc6-dev"],
+        why: "aws-lc, the TLS library, is C",
+    },
+    Need {
+        level: Level::Test,
+        probe: &["c++", "-E", "-x", "c++", "-include", "vector", "/dev/null"],
+        packages: &["g++"],
+        why: "libFuzzer is C++",
+    },
+    Need {
+        level: Level::Test,
+        probe: &["curl", "--version"],
+        packages: &["curl"],
+        why: "tests use it as a client",
+    },
+    Need {
+        level: Level::Test,
+        probe: &["python3", "-c", "import ensurepip, venv"],
+        packages: &["python3", "python3-venv"],
+        why: "rsconnect-python, posit-sdk and Shiny for Python are tested against the gateway",
+    },
+    Need {
+        level: Level::Test,
+        probe: &["Rscript", "-e", "library(rsconnect)"],
+        packages: &["r-base-core", "r-cran-rsconnect"],
+        why: "R deploys through the gateway in a test",
+    },
+    Need {
+        level: Level::Test,
+        probe: &["chromium", "--version"],
+        packages: &["chromium"],
+        why: "a browser uses a Shiny app through the gateway in a test",
+    },
+    Need {
+        level: Level::Test,
+        probe: &["chromedriver", "--version"],
+        packages: &["chromium-driver"],
+        why: "drives that browser",
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_need_is_met_only_if_its_probe_succeeds() {
+        let need = |probe| Need {
+            level: Level::Build,
+            probe,
+            packages: &[],
+            why: "",
+        };
+        assert!(need(&["sh", "-c", "exit 0"]).is_met());
+        assert!(!need(&["sh", "-c", "exit 1"]).is_met());
+        assert!(!need(&["/nowhere/at/all"]).is_met());
+        assert!(!need(&[]).is_met());
+    }
+}

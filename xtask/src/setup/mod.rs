@@ -1,0 +1,33 @@
+//! `cargo xtask setup`: installs what is missing, and says what and why before it does.
+//!
+//! Running it again changes nothing. Debian packages go to the system, Python packages into
+//! `target/py`, cargo tools to a cache outside of the clone.
+
+mod debian;
+mod python;
+mod tools;
+
+pub(crate) use python::interpreter;
+
+use anyhow::Result;
+
+use crate::workspace::Workspace;
+
+/// How much is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Level {
+    /// What building needs.
+    Build,
+    /// Also what the tests need.
+    Test,
+}
+
+/// Installs what is missing for a level.
+pub(crate) fn run(workspace: &Workspace, level: Level) -> Result<()> {
+    debian::install(level)?;
+    if level == Level::Test {
+        python::install(workspace)?;
+        tools::install(workspace)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! The steps of the suite, in order: what fails fast comes first.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use super::tally::Tally;
+use super::{Scale, Suite};
+use crate::command::{cargo, echo, run as command};
+use crate::fuzz::{self, Target};
+use crate::setup::{self, Level};
+use crate::workspace::Workspace;
+
+pub(super) fn run(suite: &mut Suite, workspace: &Workspace, scale: Scale) {
+    let cargo = || cargo(workspace);
+    let fuzz_manifest = "--manifest-path=tests/fuzz/Cargo.toml";
+
+    suite.step("setup", |_| setup::run(workspace, Level::Test));
+    suite.step("format", |_| {
+        command(cargo().args(["fmt", "--all", "--check"]))?;
+        command(cargo().args(["fmt", "--check", fuzz_manifest]))
+    });
+    suite.step("licences, bans, sources", |_| {
+        let checks = [
+            "check",
+            "--hide-inclusion-graph",
+            "licenses",
+            "bans",
+            "sources",
+        ];
+        command(
+            cargo()
+                .args(["deny", "--locked", "--all-features"])
+                .args(checks),
+        )?;
+        command(
+            cargo()
+                .args(["deny", "--locked", fuzz_manifest])
+                .args(checks),
+        )
+    });
+    suite.step("clippy", |_| {
+        command(
+            cargo()
+                .args([
+                    "clippy",
+                    "--locked",
+                    "--workspace",
+                    "--all-targets",
+                    "--all-features",
+                ])
+                .args(["--", "--deny=warnings"]),
+        )
+    });
+    suite.step("documentation", |_| {
+        command(
+            cargo()
+                .args([
+                    "doc",
+                    "--locked",
+                    "--workspace",
+                    "--all-features",
+                    "--no-deps",
+                ])
+                .arg("--document-private-items")
+                .env("RUSTDOCFLAGS", "--deny=warnings"),
+        )
+    });
+    suite.step("build", |_| {
+        command(cargo().args([
+            "build",
+            "--locked",
+            "--workspace",
+            "--all-targets",
+            "--all-features",
+        ]))
+    });
+    suite.step("tests", |tally| {
+        let mut tests = cargo();
+        tests
+            .args([
+                "test",
+                "--locked",
+                "--workspace",
+                "--all-features",
+                "--no-fail-fast",
+            ])
+            .env(
+                "GATEWAY_TEST_BIN",
+                workspace.target.join("debug/connect-gateway"),
+            )
+            .env("GATEWAY_TEST_PYTHON", setup::interpreter(workspace))
+            .env("GATEWAY_TEST_SCALE", scale.as_str());
+        test(&mut tests, tally)
+    });
+    suite.step("fuzz targets: clippy", |_| fuzz::clippy(workspace));
+    suite.step("fuzz targets: build", |_| fuzz::build(workspace, None));
+    for target in Target::all() {
+        let name = format!("fuzz {target}, {:?}", scale.fuzz());
+        suite.step(&name, |_| fuzz::smoke(workspace, target, scale.fuzz()));
+    }
+}
+
+/// Runs tests, shows what they print, and counts them.
+fn test(command: &mut Command, tally: &mut Tally) -> Result<()> {
+    echo(command);
+    let before = *tally;
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start the tests")?;
+    let stdout = child.stdout.take().context("no standard output")?;
+    for line in BufReader::new(stdout).split(b'\n') {
+        let line = line.context("cannot read what the tests print")?;
+        let line = String::from_utf8_lossy(&line);
+        println!("{line}");
+        tally.read(&line);
+    }
+    let status = child.wait().context("cannot wait for the tests")?;
+    if !status.success() {
+        bail!("the tests failed: {status}");
+    }
+    if tally.failed > before.failed {
+        bail!("tests were ignored");
+    }
+    if tally.passed == before.passed {
+        bail!("no test ran");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(text: &str, status: u8) -> (Result<()>, Tally) {
+        let mut tally = Tally::default();
+        let script = format!("printf '{text}'; exit {status}");
+        let result = test(Command::new("sh").args(["-c", &script]), &mut tally);
+        (result, tally)
+    }
+
+    #[test]
+    fn tests_pass_only_if_some_ran_and_none_failed_or_was_ignored() {
+        let ok = r"test result: ok. 2 passed; 0 failed; 0 ignored\n";
+        let (result, tally) = printed(ok, 0);
+        assert!(result.is_ok());
+        assert_eq!(
+            tally,
+            Tally {
+                passed: 2,
+                failed: 0
+            }
+        );
+
+        assert!(printed(ok, 101).0.is_err());
+        assert!(
+            printed(r"test result: ok. 0 passed; 0 failed; 0 ignored\n", 0)
+                .0
+                .is_err()
+        );
+        assert!(
+            printed(r"test result: ok. 2 passed; 0 failed; 1 ignored\n", 0)
+                .0
+                .is_err()
+        );
+    }
+}
