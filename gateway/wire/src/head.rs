@@ -295,6 +295,7 @@ names! {
     Trailer = "trailer",
     TransferEncoding = "transfer-encoding",
     Upgrade = "upgrade",
+    UserAgent = "user-agent",
     XAuthSignature = "x-auth-signature",
     XAuthToken = "x-auth-token",
     XContentChecksum = "x-content-checksum",

@@ -46,6 +46,8 @@ impl HeadEnd {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -83,5 +85,43 @@ mod tests {
             assert_eq!(end.find(&head[..len]), Ok(None), "{len}");
         }
         assert_eq!(end.find(head), Ok(Some(head.len())));
+    }
+    /// The rule, line by line over the whole.
+    fn naive(bytes: &[u8]) -> Result<Option<usize>, HeadError> {
+        let mut end = 0;
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            end += line.len();
+            match line {
+                b"\r\n" if end == 2 => return Err(HeadError::NoStartLine),
+                b"\r\n" => return Ok(Some(end)),
+                [.., b'\r', b'\n'] => {}
+                [.., b'\n'] => return Err(HeadError::BareLineBreak),
+                _ => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn any_split_agrees_with_a_naive_search(
+            lines in prop::collection::vec(prop::sample::select(vec!["a", "bc", "\r\n", "\r\n", "\r\n\r\n", "\r", "\n"]), 0..30),
+            lens in prop::collection::vec(0_usize..9, 0..30),
+        ) {
+            let bytes = lines.concat().into_bytes();
+            let mut end = HeadEnd::default();
+            let mut found = Ok(None);
+            let mut len = 0;
+            for step in lens.into_iter().chain([bytes.len()]) {
+                len = (len + step).min(bytes.len());
+                found = end.find(&bytes[..len]);
+                if found != Ok(None) {
+                    break;
+                }
+            }
+            prop_assert_eq!(found, naive(&bytes));
+        }
     }
 }

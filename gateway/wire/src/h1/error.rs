@@ -59,7 +59,7 @@ pub enum ChunkError {
     /// An extension or trailer section beyond its bound, or with control characters.
     #[error("bad chunk extension or trailer")]
     Extension,
-    /// A size that is no hexadecimal number, or exceeds 2^63.
+    /// A size that is no hexadecimal number of at most 16 digits, or not below 2^63.
     #[error("bad chunk size")]
     Size,
 }
