@@ -2,7 +2,7 @@
 
 use wire::Authority;
 
-use crate::IpNet;
+use crate::{HeaderName, IpNet, PathPrefix, PublicUrl};
 
 /// One application behind the gateway, as configured and validated.
 #[derive(Clone, Debug)]
@@ -79,95 +79,12 @@ pub struct Discovery {
     pub oauth: bool,
 }
 
-/// A path prefix under a mount; matches whole segments of the decision path only.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PathPrefix(Box<[u8]>);
-
-impl PathPrefix {
-    /// A prefix: starts with `/`, already in normal form, plain characters only.
-    pub fn new(text: &str) -> Result<Self, InvalidPathPrefix> {
-        let _ = text;
-        todo!()
-    }
-
-    /// Whether `path` (below the mount, starting with `/`) is this prefix or lies beneath it.
-    pub fn matches(&self, path: &[u8]) -> bool {
-        let _ = (path, &self.0);
-        todo!()
-    }
-}
-
-/// The public URL of an app: `https://host[:port]/mount/`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicUrl {
-    origin: Box<str>,
-    authority: Authority,
-    mount: Mount,
-}
-
-impl PublicUrl {
-    /// Parses and validates: https (http is accepted for a host that is a loopback name or
-    /// address only if `plain` is true), no user info, query or fragment, path in normal form.
-    pub fn parse(text: &str) -> Result<Self, InvalidPublicUrl> {
-        let _ = text;
-        todo!()
-    }
-
-    /// `https://host[:port]`, no slash; the default port is not written.
-    pub fn origin(&self) -> &str {
-        &self.origin
-    }
-
-    /// Host and, unless it is the default, port.
-    pub fn authority(&self) -> &Authority {
-        &self.authority
-    }
-
-    /// The port, 443 if none is written.
-    pub fn port(&self) -> u16 {
-        self.authority.port().unwrap_or(443)
-    }
-
-    /// The path under which the app is mounted.
-    pub fn mount(&self) -> &Mount {
-        &self.mount
-    }
-}
-
-/// The path prefix of an app: empty for the root, else `/a/b` without a trailing slash.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mount(Box<str>);
-
-impl Mount {
-    /// The prefix: `""` or `"/a/b"`.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// What follows the mount, starting with `/`; `None` outside of it. `Some(b"")` is the mount
-    /// itself without its slash.
-    pub fn strip<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
-        let rest = path.strip_prefix(self.0.as_bytes())?;
-        (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
-    }
-}
-
-/// A header name that the gateway can own: a token of at most
-/// [`Folded::CAPACITY`](wire::Folded::CAPACITY) bytes, not one that HTTP or Connect gives another
-/// meaning (`Host`, `Cookie`, `Authorization`, `X-Auth-Token`, …).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeaderName(Box<str>);
-
-impl HeaderName {
-    /// Validates a name.
-    pub fn new(name: &str) -> Result<Self, InvalidHeaderName> {
-        let _ = name;
-        todo!()
-    }
-
-    /// The name as configured.
-    pub fn as_str(&self) -> &str {
-        &self.0
+impl App {
+    /// Whether a raw authority is the app's public one or one of its aliases.
+    fn answers_to(&self, authority: &[u8]) -> bool {
+        std::iter::once(self.public_url.authority())
+            .chain(&self.aliases)
+            .any(|own| own.matches(authority, HTTPS_PORT))
     }
 }
 
@@ -175,6 +92,8 @@ impl HeaderName {
 #[derive(Clone, Debug, Default)]
 pub struct Apps {
     apps: Box<[App]>,
+    /// Indexes into `apps`, longest mounts first.
+    order: Box<[usize]>,
 }
 
 /// What a listener, authority and path belong to.
@@ -193,7 +112,16 @@ pub enum Match {
 impl Apps {
     /// Takes validated apps; longest mounts are tried first.
     pub fn new(apps: Vec<App>) -> Self {
-        Self { apps: apps.into() }
+        let mount = |index: &usize| {
+            apps.get(*index)
+                .map_or("", |app| app.public_url.mount().as_str())
+        };
+        let mut order: Vec<usize> = (0..apps.len()).collect();
+        order.sort_by_key(|index| std::cmp::Reverse(mount(index).len()));
+        Self {
+            order: order.into(),
+            apps: apps.into(),
+        }
     }
 
     /// The apps, by index.
@@ -203,28 +131,91 @@ impl Apps {
 
     /// Finds the app for a request path (raw or decided).
     pub fn find(&self, listener: usize, authority: &[u8], path: &[u8]) -> Match {
-        let _ = (listener, authority, path);
-        todo!()
+        let mut found = Match::UnknownHost;
+        for &index in &self.order {
+            let Some(app) = self.apps.get(index) else {
+                continue;
+            };
+            if !app.listeners.contains(&listener) || !app.answers_to(authority) {
+                continue;
+            }
+            match app.public_url.mount().strip(path) {
+                Some(b"") => return Match::MountWithoutSlash(index),
+                Some(_) => return Match::App(index),
+                None => found = Match::NoMount,
+            }
+        }
+        found
     }
 }
 
-/// Why a URL cannot be a `public_url`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected https://host[:port]/ or https://host[:port]/mount/")]
-pub struct InvalidPublicUrl;
+/// The port of an authority that names none.
+const HTTPS_PORT: u16 = 443;
 
-/// Why a name cannot be an identity header's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidHeaderName {
-    /// HTTP, Connect or the gateway gives it another meaning.
-    #[error("this header has another meaning and cannot carry an identity")]
-    Reserved,
-    /// Not a token, or too long.
-    #[error("expected a header name of at most 64 characters: letters, digits and -")]
-    Syntax,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::app;
+
+    fn apps() -> Apps {
+        let mut root = app("root", "https://a.example/");
+        root.aliases = Box::new([Authority::parse(b"alias.example:8443").unwrap()]);
+        let mut other = app("other", "https://b.example:8443/x/");
+        other.listeners = Box::new([1]);
+        Apps::new(vec![
+            root,
+            app("short", "https://a.example/x/"),
+            app("long", "https://a.example/x/y/"),
+            other,
+        ])
+    }
+
+    #[test]
+    fn the_longest_mount_of_the_host_wins() {
+        for (path, expected) in [
+            ("/", Match::App(0)),
+            ("/z", Match::App(0)),
+            ("/xy", Match::App(0)),
+            ("/x/", Match::App(1)),
+            ("/x/z/y", Match::App(1)),
+            ("/x/yz", Match::App(1)),
+            ("/x/y/", Match::App(2)),
+            ("/x/y/z", Match::App(2)),
+            ("/x", Match::MountWithoutSlash(1)),
+            ("/x/y", Match::MountWithoutSlash(2)),
+            ("/X/", Match::App(0)),
+        ] {
+            assert_eq!(
+                apps().find(0, b"a.example", path.as_bytes()),
+                expected,
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn apps_keep_their_indexes() {
+        let apps = apps();
+        let names: Vec<&str> = apps.all().iter().map(|app| &*app.name).collect();
+        assert_eq!(names, ["root", "short", "long", "other"]);
+    }
+
+    #[test]
+    fn host_port_and_listener_must_be_the_apps() {
+        for (listener, authority, expected) in [
+            (0, "a.example", Match::App(0)),
+            (0, "A.Example:443", Match::App(0)),
+            (0, "a.example:8443", Match::UnknownHost),
+            (0, "alias.example:8443", Match::App(0)),
+            (0, "alias.example", Match::UnknownHost),
+            (0, "b.example:8443", Match::UnknownHost),
+            (1, "b.example:8443", Match::NoMount),
+            (1, "b.example", Match::UnknownHost),
+            (1, "a.example", Match::UnknownHost),
+            (0, "evil.example", Match::UnknownHost),
+        ] {
+            let found = apps().find(listener, authority.as_bytes(), b"/");
+            assert_eq!(found, expected, "{listener} {authority}");
+        }
+    }
 }
-
-/// Why a text cannot be a path prefix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a path that starts with / and has no //, dot segments, %, ;, ? or #")]
-pub struct InvalidPathPrefix;

@@ -78,7 +78,10 @@ mod tests {
         ] {
             assert_eq!(Username::new(name), Err(why), "{name:?}");
         }
-        assert_eq!(Username::new(&"a".repeat(256)), Err(InvalidIdentity::TooLong));
+        assert_eq!(
+            Username::new(&"a".repeat(256)),
+            Err(InvalidIdentity::TooLong)
+        );
         for name in ["alice", "Alice B.", "DOMAIN\\alice", "alice@example.com"] {
             assert_eq!(Username::new(name).unwrap().as_str(), name);
         }

@@ -9,26 +9,33 @@
 
 mod answer;
 mod app;
+mod credentials;
 mod decide;
 mod decision;
+mod header_name;
 mod identity;
 mod inject;
 mod lane;
+mod lanes;
 mod navigation;
 mod net;
 mod owned;
 mod path;
+mod place;
 mod reply;
 mod sanitise;
 mod session;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod url;
 
 pub use answer::KeptAnswer;
-pub use app::{
-    ApiCredentials, App, Apps, Discovery, IdentityHeaders, InvalidHeaderName, InvalidPublicUrl,
-    HeaderName, Kind, LaneRules, Match, Mount, PathPrefix, PublicUrl, InvalidPathPrefix,
-};
+pub use app::{ApiCredentials, App, Apps, Discovery, IdentityHeaders, Kind, LaneRules, Match};
 pub use decide::{Pending, Policy, Request, Spoofed};
 pub use decision::{Decision, Fault, Form, Forward, Outcome, Question, Reason, Refusal, Step};
+pub use header_name::{HeaderName, InvalidHeaderName};
 pub use identity::{Identity, InvalidIdentity, Username};
 pub use inject::RequestId;
 pub use lane::Lane;
@@ -38,3 +45,4 @@ pub use path::{AmbiguousPath, DecisionPath};
 pub use reply::Reply;
 pub use sanitise::{Kept, Stripped};
 pub use session::{InvalidRealm, Realm, SessionToken};
+pub use url::{InvalidPathPrefix, InvalidPublicUrl, Mount, PathPrefix, PublicUrl};
