@@ -396,7 +396,9 @@ mod tests {
         fn what_is_accepted_means_the_same_once_written(
             line in "HTTP/1\\.[01] [1-6][0-9]{2}( [\t -~\u{80}-\u{ff}]{0,9})?",
             fields in "([Xx]-[a-z]{0,9}:[ \t]{0,2}[\t -~\u{80}-\u{ff}]{0,20}\r\n){0,4}",
-            framing in prop::sample::select(vec!["", "Content-Length: 3\r\n", "Transfer-Encoding: chunked\r\n", "\n"]),
+            framing in prop::sample::select(vec![
+                "", "Content-Length: 3\r\n", "Transfer-Encoding: chunked\r\n", "\n",
+            ]),
         ) {
             let head = format!("{line}\r\n{fields}{framing}");
             let Ok(first) = parse(head.trim_end_matches("\r\n"), Method::Get, false) else {
@@ -408,7 +410,8 @@ mod tests {
                 push_field(&mut written, line.name, line.value);
             }
             written.extend_from_slice(CRLF);
-            let second = parse_answer(Bytes::from(written), Vec::new(), Method::Get, false).unwrap();
+            let written = Bytes::from(written);
+            let second = parse_answer(written, Vec::new(), Method::Get, false).unwrap();
             prop_assert_eq!(second.head.status(), first.head.status());
             prop_assert_eq!(second.head.reason(), first.head.reason());
             prop_assert!(second.head.fields().iter().eq(first.head.fields().iter()));
@@ -419,7 +422,8 @@ mod tests {
         fn any_bytes_are_judged(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let line = [b"HTTP/1.1 200 ", &bytes[..], b"\r\n\r\n"].concat();
             for bytes in [bytes, line] {
-                if let Ok(answer) = parse_answer(Bytes::from(bytes), Vec::new(), Method::Get, true) {
+                let bytes = Bytes::from(bytes);
+                if let Ok(answer) = parse_answer(bytes, Vec::new(), Method::Get, true) {
                     prop_assert!((100..=599).contains(&answer.head.status()));
                     prop_assert!(is_text(answer.head.reason()));
                 }

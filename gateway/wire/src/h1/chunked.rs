@@ -385,7 +385,10 @@ mod tests {
 
         #[test]
         fn any_split_gives_the_same_payload(
-            chunks in prop::collection::vec((prop::collection::vec(any::<u8>(), 1..80), "(;[a-z]{0,9}){0,2}"), 0..8),
+            chunks in prop::collection::vec(
+                (prop::collection::vec(any::<u8>(), 1..80), "(;[a-z]{0,9}){0,2}"),
+                0..8,
+            ),
             trailer in "([a-z]{1,9}:[ -~]{0,9}\r\n){0,3}",
             rest in prop::collection::vec(any::<u8>(), 0..20),
             lens in prop::collection::vec(0_usize..24, 0..60),
@@ -405,7 +408,10 @@ mod tests {
 
         #[test]
         fn any_bytes_mean_the_same_however_they_are_split(
-            body in prop::collection::vec(prop::sample::select(&b"012af;:x \t\r\n\r\n\r\n\0\xe9"[..]), 0..40),
+            body in prop::collection::vec(
+                prop::sample::select(&b"012af;:x \t\r\n\r\n\r\n\0\xe9"[..]),
+                0..40,
+            ),
             lens in prop::collection::vec(0_usize..4, 0..40),
         ) {
             prop_assert_eq!(decode(split(&body, &lens)), decode([&body[..]]));

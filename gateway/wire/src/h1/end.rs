@@ -107,7 +107,10 @@ mod tests {
 
         #[test]
         fn any_split_agrees_with_a_naive_search(
-            lines in prop::collection::vec(prop::sample::select(vec!["a", "bc", "\r\n", "\r\n", "\r\n\r\n", "\r", "\n"]), 0..30),
+            lines in prop::collection::vec(
+                prop::sample::select(vec!["a", "bc", "\r\n", "\r\n", "\r\n\r\n", "\r", "\n"]),
+                0..30,
+            ),
             lens in prop::collection::vec(0_usize..9, 0..30),
         ) {
             let bytes = lines.concat().into_bytes();

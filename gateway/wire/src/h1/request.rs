@@ -338,8 +338,9 @@ mod tests {
 
     #[test]
     fn a_websocket_handshake_is_whole_or_none() {
-        let good = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\
-                    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        let good = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\n\
+                    Upgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\n\
+                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
         assert!(parse(good).unwrap().websocket);
         for (part, other) in [
             ("GET", "POST"),
@@ -357,6 +358,7 @@ mod tests {
             ("13", "13\r\nSec-WebSocket-Version: 13"),
             ("dGhlIHNhbXBsZSBub25jZQ==", ""),
             ("dGhlIHNhbXBsZSBub25jZQ==", "c2hvcnQ="),
+            ("dGhlIHNhbXBsZSBub25jZQ==", "SGVsbG8sIHdvcmxkIQ=="),
             ("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25j!!=="),
             (
                 "dGhlIHNhbXBsZSBub25jZQ==",
