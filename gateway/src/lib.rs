@@ -1,1 +1,28 @@
-//! x
+//! The process: command line, boot, workers, listeners, TLS, serving, connections to back-ends,
+//! telemetry.
+//!
+//! Nothing here decides policy or parses bytes: `policy` and `wire` do. ARCHITECTURE.md shows the
+//! way of a request through all of it.
+
+#![forbid(unsafe_code)]
+
+mod admin;
+mod auth;
+mod check;
+mod cli;
+mod cpus;
+mod limit;
+mod listen;
+mod logging;
+mod outgoing;
+mod request_id;
+mod run;
+mod serve;
+mod shared;
+mod telemetry;
+mod timer;
+mod tls;
+mod upstream;
+mod worker;
+
+pub use cli::main;

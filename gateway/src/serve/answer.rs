@@ -1,0 +1,281 @@
+//! The answer on its way down: interim answers, the final head, its body.
+
+use std::io;
+use std::rc::Rc;
+
+use bytes::{Bytes, BytesMut};
+use policy::{Fault, Forward, KeptAnswer};
+use tokio::time::Instant;
+use wire::h1::{Answer, AnswerBody, HeadEnd, Request, parse_answer, push_field, push_status_line};
+use wire::{Method, Name, Version};
+
+use super::body::{Decoder, Flow, FlowError};
+use super::exchange::{Progress, room_for_head};
+use super::report::Report;
+use crate::outgoing::Outgoing;
+use crate::timer::IdleTimer;
+use crate::tls::Transport;
+use crate::upstream::UpstreamError;
+use crate::worker::Worker;
+
+/// Reads one request's answer from a back-end and writes it to the client.
+pub(super) struct Answerer<'a, 'r> {
+    pub(super) worker: &'a Rc<Worker>,
+    pub(super) request: &'a Request,
+    pub(super) forward: &'a Forward,
+    /// Whether the client sent bytes beyond a bodyless request before it was answered.
+    pub(super) leftover: bool,
+    pub(super) upstream: &'a Transport,
+    pub(super) buffer: &'a mut BytesMut,
+    pub(super) client: &'a Transport,
+    pub(super) timer: &'a IdleTimer,
+    pub(super) progress: &'a Progress,
+    pub(super) report: &'a mut Report<'r>,
+}
+
+/// A complete answer.
+#[derive(Debug)]
+pub(super) enum Answered {
+    /// An answer with its body.
+    Final {
+        /// Whether the client was told that its connection persists.
+        keep_client: bool,
+        /// Whether the back-end's connection persists.
+        keep_upstream: bool,
+    },
+    /// 101: what follows is a tunnel.
+    Upgraded,
+}
+
+/// Which side ended an answer early.
+#[derive(Debug)]
+pub(super) enum AnswerError {
+    Client(io::Error),
+    Upstream(UpstreamError),
+}
+
+impl Answerer<'_, '_> {
+    pub(super) async fn run(mut self) -> Result<Answered, AnswerError> {
+        for _ in 0..MAX_INTERIM {
+            let bytes = self.head().await?;
+            let method = self.request.head.method();
+            let websocket = self.request.websocket;
+            let answer = parse_answer(bytes, self.worker.table(), method, websocket)
+                .map_err(|error| bad_answer(&error.to_string()))?;
+            match answer.head.status() {
+                // The gateway has answered `Expect` by itself.
+                100 => {}
+                101 => return self.upgrade(&answer).await,
+                102..=199 => self.interim(&answer).await?,
+                _ => return self.finish(answer).await,
+            }
+            self.worker.recycle(answer.head.recycle());
+        }
+        Err(bad_answer("too many interim answers"))
+    }
+
+    async fn head(&mut self) -> Result<Bytes, AnswerError> {
+        let limit = self.worker.shared.max_head;
+        let mut end = HeadEnd::default();
+        loop {
+            if !self.buffer.is_empty() {
+                match end.find(self.buffer) {
+                    Ok(Some(length)) if length <= limit => {
+                        return Ok(self.buffer.split_to(length).freeze());
+                    }
+                    Ok(None) if self.buffer.len() <= limit => {}
+                    Ok(_) => return Err(bad_answer("its head is too large")),
+                    Err(error) => return Err(bad_answer(&error.to_string())),
+                }
+            }
+            room_for_head(self.buffer);
+            match self.upstream.read(self.buffer).await {
+                Ok(0) => {
+                    let detail = "the connection ended before the answer";
+                    return Err(AnswerError::Upstream(UpstreamError::new(
+                        Fault::Closed,
+                        detail,
+                    )));
+                }
+                Ok(_) => {
+                    self.progress.answered.set(true);
+                    self.timer.touch();
+                }
+                Err(error) => {
+                    return Err(AnswerError::Upstream(UpstreamError::io(
+                        "waiting for the answer",
+                        &error,
+                    )));
+                }
+            }
+        }
+    }
+
+    /// Passes an interim answer on (RFC 9110 §15.2), but not to HTTP/1.0, which knows none.
+    async fn interim(&mut self, answer: &Answer) -> Result<(), AnswerError> {
+        if self.request.head.version() == Version::Http10 {
+            return Ok(());
+        }
+        let mut head = BytesMut::with_capacity(HEAD_CAPACITY);
+        push_status_line(&mut head, answer.head.status(), answer.head.reason());
+        self.write_kept(answer, &mut head);
+        head.extend_from_slice(b"\r\n");
+        self.write(head).await
+    }
+
+    async fn upgrade(&mut self, answer: &Answer) -> Result<Answered, AnswerError> {
+        let mut head = BytesMut::with_capacity(HEAD_CAPACITY);
+        push_status_line(&mut head, 101, b"Switching Protocols");
+        self.write_kept(answer, &mut head);
+        self.forward
+            .write_session(&self.worker.shared.policy, &mut head);
+        push_field(&mut head, b"Connection", b"Upgrade");
+        push_field(&mut head, b"Upgrade", b"websocket");
+        head.extend_from_slice(b"\r\n");
+        self.begin(101);
+        self.write(head).await?;
+        Ok(Answered::Upgraded)
+    }
+
+    async fn finish(mut self, answer: Answer) -> Result<Answered, AnswerError> {
+        let http10 = self.request.head.version() == Version::Http10;
+        let framing = Framing::of(answer.body, http10);
+        let keep_client = self.request.keep_alive
+            && framing != Framing::Close
+            && self.progress.uploaded.get()
+            && !self.worker.is_draining()
+            // What follows a refused upgrade may be meant for the protocol that was refused.
+            && !(self.request.websocket && self.leftover);
+        let mut head = BytesMut::with_capacity(HEAD_CAPACITY);
+        push_status_line(&mut head, answer.head.status(), answer.head.reason());
+        self.write_kept(&answer, &mut head);
+        self.forward
+            .write_session(&self.worker.shared.policy, &mut head);
+        self.write_framing(&answer, framing, &mut head);
+        if !keep_client {
+            push_field(&mut head, b"Connection", b"close");
+        } else if http10 {
+            push_field(&mut head, b"Connection", b"keep-alive");
+        }
+        head.extend_from_slice(b"\r\n");
+        self.begin(answer.head.status());
+
+        let timeouts = &self.worker.shared.timeouts;
+        self.timer.restart(Instant::now(), timeouts.answer);
+        let mut out = Outgoing::default();
+        out.push(head.freeze());
+        let flow = Flow {
+            from: self.upstream,
+            buffer: self.buffer,
+            decoder: Decoder::from(answer.body),
+            to: self.client,
+            chunked: framing == Framing::Chunked,
+            limit: None,
+            timer: self.timer,
+            read_period: timeouts.answer,
+            write_period: timeouts.body,
+            moved: &self.progress.bytes_out,
+            accepted: &std::cell::Cell::new(false),
+        };
+        let keep_upstream = answer.keep_alive;
+        let relayed = flow.run(out).await;
+        self.worker.recycle(answer.head.recycle());
+        match relayed {
+            Ok(()) => Ok(Answered::Final {
+                keep_client,
+                keep_upstream,
+            }),
+            Err(FlowError::Write(error)) => Err(AnswerError::Client(error)),
+            Err(FlowError::Read(error)) => Err(AnswerError::Upstream(UpstreamError::io(
+                "reading the answer",
+                &error,
+            ))),
+            Err(FlowError::Ended) => {
+                let detail = "the connection ended in the middle of the answer";
+                Err(AnswerError::Upstream(UpstreamError::new(
+                    Fault::Closed,
+                    detail,
+                )))
+            }
+            Err(error @ (FlowError::Bad(_) | FlowError::TooLarge)) => {
+                Err(bad_answer(&error.to_string()))
+            }
+        }
+    }
+
+    /// From here on the client has this answer and no other.
+    fn begin(&mut self, status: u16) {
+        self.progress.committed.set(true);
+        self.report.begun(status);
+    }
+
+    fn write_kept(&self, answer: &Answer, head: &mut BytesMut) {
+        let kept = KeptAnswer::of(&answer.head);
+        if kept.stripped > 0 {
+            self.worker.cells.answer_stripped(kept.stripped);
+        }
+        kept.write_fields(&answer.head, head);
+    }
+
+    fn write_framing(&self, answer: &Answer, framing: Framing, head: &mut BytesMut) {
+        match (framing, answer.body) {
+            (Framing::Chunked, _) => push_field(head, b"Transfer-Encoding", b"chunked"),
+            (Framing::Plain, AnswerBody::Length(length)) => {
+                push_field(head, b"Content-Length", length.to_string().as_bytes());
+            }
+            // The length that a GET would have had (RFC 9110 §8.6); 204 has none.
+            (Framing::Plain, AnswerBody::Empty)
+                if self.request.head.method() == Method::Head || answer.head.status() == 304 =>
+            {
+                if let Some(length) = answer.head.fields().only(Name::ContentLength) {
+                    push_field(head, b"Content-Length", length);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    async fn write(&self, head: BytesMut) -> Result<(), AnswerError> {
+        let mut out = Outgoing::default();
+        out.push(head.freeze());
+        let written = async {
+            self.client.write_all(&mut out).await?;
+            self.client.flush().await
+        };
+        written.await.map_err(AnswerError::Client)?;
+        self.timer.touch();
+        Ok(())
+    }
+}
+
+/// How an answer's body is framed for the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    /// As chunks.
+    Chunked,
+    /// By the end of the connection.
+    Close,
+    /// By its length, or it is empty.
+    Plain,
+}
+
+impl Framing {
+    fn of(body: AnswerBody, http10: bool) -> Self {
+        match body {
+            AnswerBody::Empty | AnswerBody::Length(_) => Self::Plain,
+            AnswerBody::Chunked | AnswerBody::UntilClose if http10 => Self::Close,
+            AnswerBody::Chunked | AnswerBody::UntilClose => Self::Chunked,
+        }
+    }
+}
+
+fn bad_answer(why: &str) -> AnswerError {
+    let detail = format!("the back-end's answer is not strict HTTP: {why}");
+    AnswerError::Upstream(UpstreamError::new(Fault::BadAnswer, detail))
+}
+
+/// More interim answers than this are a flood.
+const MAX_INTERIM: usize = 16;
+
+/// Most heads fit.
+const HEAD_CAPACITY: usize = 1024;

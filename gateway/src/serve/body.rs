@@ -1,0 +1,218 @@
+//! Moving one body: decode, frame anew, write, flush, read on. Back-pressure is the order of the
+//! steps: nothing more is read before what was read is written.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::time::Instant;
+use wire::h1::{AnswerBody, Body, ChunkError, Chunked, ChunkedDecoder};
+
+use crate::outgoing::Outgoing;
+use crate::timer::IdleTimer;
+use crate::tls::Transport;
+
+/// One direction of an exchange.
+pub(super) struct Flow<'a> {
+    /// Where the body comes from.
+    pub(super) from: &'a Transport,
+    /// What has been received there and not yet decoded.
+    pub(super) buffer: &'a mut BytesMut,
+    /// How it is framed there.
+    pub(super) decoder: Decoder,
+    /// Where it goes.
+    pub(super) to: &'a Transport,
+    /// Whether it is framed as chunks there; else its bytes are written as they are.
+    pub(super) chunked: bool,
+    /// The most payload that is let through.
+    pub(super) limit: Option<u64>,
+    /// The connection's timer.
+    pub(super) timer: &'a IdleTimer,
+    /// How long the sender may be silent.
+    pub(super) read_period: Duration,
+    /// How long the receiver may take nothing.
+    pub(super) write_period: Duration,
+    /// Counts payload bytes.
+    pub(super) moved: &'a Cell<u64>,
+    /// Set once the receiver has accepted anything.
+    pub(super) accepted: &'a Cell<bool>,
+}
+
+/// Why a body did not go through.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FlowError {
+    /// The chunked coding is broken.
+    #[error("{0}")]
+    Bad(#[from] ChunkError),
+    /// The sender ended too early.
+    #[error("the body ended too early")]
+    Ended,
+    /// Reading failed.
+    #[error("reading: {0}")]
+    Read(io::Error),
+    /// More payload than is let through.
+    #[error("the body is too large")]
+    TooLarge,
+    /// Writing failed.
+    #[error("writing: {0}")]
+    Write(io::Error),
+}
+
+impl Flow<'_> {
+    /// Writes what `out` already holds (a head), then the whole body.
+    pub(super) async fn run(mut self, mut out: Outgoing) -> Result<(), FlowError> {
+        loop {
+            let ended = self.decode(&mut out)?;
+            let more_to_decode = out.is_full() && !ended;
+            if !out.is_empty() {
+                self.write(&mut out, !more_to_decode).await?;
+            }
+            if ended {
+                return Ok(());
+            }
+            if !more_to_decode && !self.read().await? {
+                if !matches!(self.decoder, Decoder::UntilClose) {
+                    return Err(FlowError::Ended);
+                }
+                self.decoder = Decoder::Done;
+            }
+        }
+    }
+
+    /// Moves what the buffer holds to `out`; true at the body's end.
+    fn decode(&mut self, out: &mut Outgoing) -> Result<bool, FlowError> {
+        while !out.is_full() {
+            match self.decoder.take(self.buffer)? {
+                Chunked::Data(data) => {
+                    let moved = self.moved.get() + data.len() as u64;
+                    if self.limit.is_some_and(|limit| moved > limit) {
+                        return Err(FlowError::TooLarge);
+                    }
+                    self.moved.set(moved);
+                    if self.chunked {
+                        out.push_chunk(data);
+                    } else {
+                        out.push(data);
+                    }
+                }
+                Chunked::End => {
+                    if self.chunked {
+                        out.push_last_chunk();
+                    }
+                    return Ok(true);
+                }
+                Chunked::NeedMore => break,
+            }
+        }
+        Ok(false)
+    }
+
+    /// Writes all of `out`; a receiver that makes us wait is given its own period.
+    async fn write(&self, out: &mut Outgoing, flush: bool) -> Result<(), FlowError> {
+        let mut waiting = false;
+        let written = {
+            let mut work = pin!(async {
+                while !out.is_empty() {
+                    self.to.write_some(out).await?;
+                    self.accepted.set(true);
+                    self.timer.touch();
+                }
+                if flush { self.to.flush().await } else { Ok(()) }
+            });
+            poll_fn(|cx| {
+                let polled = work.as_mut().poll(cx);
+                if polled.is_pending() && !waiting {
+                    waiting = true;
+                    self.timer.restart(Instant::now(), self.write_period);
+                }
+                polled
+            })
+            .await
+        };
+        if waiting {
+            self.timer.restart(Instant::now(), self.read_period);
+        }
+        written.map_err(FlowError::Write)
+    }
+
+    /// Reads more; false at the end of the stream.
+    async fn read(&mut self) -> Result<bool, FlowError> {
+        if self.buffer.capacity() - self.buffer.len() < READ_MIN {
+            self.buffer.reserve(READ_SIZE);
+        }
+        let count = self.from.read(self.buffer).await.map_err(FlowError::Read)?;
+        self.timer.touch();
+        Ok(count > 0)
+    }
+}
+
+/// How a body is framed where it comes from.
+#[derive(Debug)]
+pub(super) enum Decoder {
+    /// Chunks.
+    Chunked(ChunkedDecoder),
+    /// Nothing is left.
+    Done,
+    /// So many bytes are left.
+    Length(u64),
+    /// Until the stream ends.
+    UntilClose,
+}
+
+impl Decoder {
+    fn take(&mut self, buffer: &mut BytesMut) -> Result<Chunked, ChunkError> {
+        match self {
+            Self::Chunked(decoder) => decoder.decode(buffer),
+            Self::Done => Ok(Chunked::End),
+            Self::Length(left) => Ok(match take_up_to(buffer, *left) {
+                _ if *left == 0 => Chunked::End,
+                Some(data) => {
+                    *left -= data.len() as u64;
+                    Chunked::Data(data)
+                }
+                None => Chunked::NeedMore,
+            }),
+            Self::UntilClose => Ok(match take_up_to(buffer, u64::MAX) {
+                Some(data) => Chunked::Data(data),
+                None => Chunked::NeedMore,
+            }),
+        }
+    }
+}
+
+impl From<Body> for Decoder {
+    fn from(body: Body) -> Self {
+        match body {
+            Body::Chunked => Self::Chunked(ChunkedDecoder::default()),
+            Body::Empty | Body::Zero => Self::Done,
+            Body::Length(length) => Self::Length(length),
+        }
+    }
+}
+
+impl From<AnswerBody> for Decoder {
+    fn from(body: AnswerBody) -> Self {
+        match body {
+            AnswerBody::Chunked => Self::Chunked(ChunkedDecoder::default()),
+            AnswerBody::Empty => Self::Done,
+            AnswerBody::Length(length) => Self::Length(length),
+            AnswerBody::UntilClose => Self::UntilClose,
+        }
+    }
+}
+
+fn take_up_to(buffer: &mut BytesMut, most: u64) -> Option<Bytes> {
+    let count = usize::try_from(most)
+        .unwrap_or(usize::MAX)
+        .min(buffer.len());
+    (count > 0).then(|| buffer.split_to(count).freeze())
+}
+
+/// A read is worth a system call from this much room on.
+const READ_MIN: usize = 8 * 1024;
+
+/// Four full TLS records.
+const READ_SIZE: usize = 64 * 1024;

@@ -1,0 +1,267 @@
+//! One attempt to get a request answered: the body goes up while the answer comes down, both in
+//! one task, each with back-pressure.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use bytes::{Bytes, BytesMut};
+use policy::{Fault, Forward, Reason};
+use tokio::time::Instant;
+use wire::h1::{Body, Request};
+
+use super::answer::{AnswerError, Answered, Answerer};
+use super::body::{Decoder, Flow, FlowError};
+use super::report::Report;
+use super::tunnel;
+use super::{After, Client};
+use crate::outgoing::Outgoing;
+use crate::upstream::{Lease, UpstreamError};
+use crate::worker::Worker;
+
+/// A request, rendered for a back-end, and a connection to send it on.
+pub(super) struct Attempt<'a> {
+    pub(super) worker: &'a Rc<Worker>,
+    pub(super) request: &'a Request,
+    pub(super) forward: &'a Forward,
+    pub(super) head: Bytes,
+    pub(super) lease: Lease,
+}
+
+/// How an attempt ended.
+pub(super) enum End {
+    /// The client is gone, or the answer broke off after it had begun.
+    Aborted,
+    /// The answer is complete.
+    Answered {
+        /// What the client's connection does now.
+        after: After,
+        /// The back-end's connection, if it can serve again.
+        lease: Option<Lease>,
+    },
+    /// The back-end failed before its answer began.
+    Failed {
+        /// How.
+        error: UpstreamError,
+        /// Whether it accepted no byte of the request.
+        untouched: bool,
+        /// Whether no byte of an answer came.
+        unanswered: bool,
+    },
+    /// The client's message turned out to be wrong before the answer began.
+    Refused(Reason),
+}
+
+/// What both directions tell each other.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// The back-end accepted a byte.
+    pub(super) accepted: Cell<bool>,
+    /// A byte came back.
+    pub(super) answered: Cell<bool>,
+    /// The final answer's head is on its way to the client: no other answer can be given.
+    pub(super) committed: Cell<bool>,
+    /// The whole request is with the back-end.
+    pub(super) uploaded: Cell<bool>,
+    /// Payload bytes up.
+    pub(super) bytes_in: Cell<u64>,
+    /// Payload bytes down.
+    pub(super) bytes_out: Cell<u64>,
+}
+
+/// What ended the two directions.
+enum Outcome {
+    Answer(Result<Answered, AnswerError>),
+    Expired,
+    Upload(FlowError),
+}
+
+impl Attempt<'_> {
+    pub(super) async fn run(mut self, client: &mut Client, report: &mut Report<'_>) -> End {
+        let progress = Progress::default();
+        let outcome = self.exchange(client, &progress, report).await;
+        report.received(progress.bytes_in.get());
+        report.sent(progress.bytes_out.get());
+        match outcome {
+            Outcome::Answer(Ok(Answered::Final {
+                keep_client,
+                keep_upstream,
+            })) => {
+                let whole = progress.uploaded.get();
+                End::Answered {
+                    after: if keep_client && whole {
+                        After::KeepAlive
+                    } else {
+                        After::Linger
+                    },
+                    lease: (keep_upstream && whole).then_some(self.lease),
+                }
+            }
+            Outcome::Answer(Ok(Answered::Upgraded)) => {
+                tunnel::run(self.worker, client, self.lease, report).await;
+                End::Aborted
+            }
+            Outcome::Answer(Err(AnswerError::Client(error))) => {
+                report.broken(&format!("the answer could not be written: {error}"));
+                End::Aborted
+            }
+            Outcome::Answer(Err(AnswerError::Upstream(error))) => {
+                self.failed(error, &progress, report)
+            }
+            Outcome::Expired => self.expired(&progress, report),
+            Outcome::Upload(error) => upload_failed(&error, &progress, report),
+        }
+    }
+
+    /// Runs both directions until the answer is complete or one of them cannot go on.
+    async fn exchange(
+        &mut self,
+        client: &mut Client,
+        progress: &Progress,
+        report: &mut Report<'_>,
+    ) -> Outcome {
+        let timeouts = &self.worker.shared.timeouts;
+        let timer = &client.timer;
+        let has_body = !matches!(self.request.body, Body::Empty | Body::Zero);
+        timer.restart(
+            Instant::now(),
+            if has_body {
+                timeouts.body
+            } else {
+                timeouts.answer
+            },
+        );
+
+        let mut out = Outgoing::default();
+        out.push(self.head.clone());
+        let leftover = !client.buffer.is_empty();
+        let upload = Flow {
+            from: &client.transport,
+            buffer: &mut client.buffer,
+            decoder: Decoder::from(self.request.body),
+            to: &self.lease.transport,
+            chunked: self.request.body == Body::Chunked,
+            limit: self.forward.body_limit,
+            timer,
+            read_period: timeouts.body,
+            write_period: timeouts.body,
+            moved: &progress.bytes_in,
+            accepted: &progress.accepted,
+        };
+        let mut upload = pin!(upload.run(out));
+        let answer = Answerer {
+            worker: self.worker,
+            request: self.request,
+            forward: self.forward,
+            leftover,
+            upstream: &self.lease.transport,
+            buffer: &mut self.lease.buffer,
+            client: &client.transport,
+            timer,
+            progress,
+            report,
+        };
+        let mut answer = pin!(answer.run());
+        let mut uploading = true;
+        let mut broken = None;
+        let outcome = poll_fn(|cx| {
+            if uploading && let Poll::Ready(result) = upload.as_mut().poll(cx) {
+                uploading = false;
+                match result {
+                    Ok(()) => {
+                        progress.uploaded.set(true);
+                        if has_body && !progress.committed.get() {
+                            timer.restart(Instant::now(), timeouts.answer);
+                        }
+                    }
+                    // The back-end takes no more; it may have answered all the same.
+                    Err(FlowError::Write(error)) => broken = Some(error),
+                    Err(error) => return Poll::Ready(Outcome::Upload(error)),
+                }
+            }
+            if let Poll::Ready(result) = answer.as_mut().poll(cx) {
+                return Poll::Ready(Outcome::Answer(result));
+            }
+            timer.poll_expired(cx).map(|()| Outcome::Expired)
+        })
+        .await;
+        match (outcome, broken) {
+            // Its end of stream says less than why it took no more.
+            (Outcome::Answer(Err(AnswerError::Upstream(error))), Some(cause))
+                if error.fault == Fault::Closed =>
+            {
+                let cause = UpstreamError::io("sending the request", &cause);
+                Outcome::Answer(Err(AnswerError::Upstream(cause)))
+            }
+            (outcome, _) => outcome,
+        }
+    }
+
+    fn failed(&self, error: UpstreamError, progress: &Progress, report: &mut Report<'_>) -> End {
+        if progress.committed.get() {
+            let app = self.worker.shared.apps.get(self.forward.app);
+            if let Some(app) = app {
+                self.worker.cells.upstream_fault(app.pool, error.fault);
+            }
+            tracing::warn!(
+                cause = error.fault.as_str(),
+                error = %error,
+                request_id = report.id(),
+                "back-end failed in the middle of its answer"
+            );
+            report.failed(&error);
+            return End::Aborted;
+        }
+        End::Failed {
+            error,
+            untouched: !progress.accepted.get(),
+            unanswered: !progress.answered.get(),
+        }
+    }
+
+    fn expired(&self, progress: &Progress, report: &mut Report<'_>) -> End {
+        if progress.committed.get() {
+            report.broken("the answer stood still");
+            End::Aborted
+        } else if progress.uploaded.get() {
+            let limit = self.worker.shared.timeouts.answer;
+            let error = UpstreamError::new(Fault::Timeout, format!("no answer within {limit:?}"));
+            // A back-end that took the request may be at work on it: never twice.
+            End::Failed {
+                error,
+                untouched: false,
+                unanswered: false,
+            }
+        } else {
+            End::Refused(Reason::BodyTimeout)
+        }
+    }
+}
+
+fn upload_failed(error: &FlowError, progress: &Progress, report: &mut Report<'_>) -> End {
+    let reason = match error {
+        FlowError::Bad(error) => Reason::BadBody(*error),
+        FlowError::TooLarge => Reason::BodyTooLarge,
+        FlowError::Ended | FlowError::Read(_) | FlowError::Write(_) => {
+            report.broken(&error.to_string());
+            return End::Aborted;
+        }
+    };
+    if progress.committed.get() {
+        report.broken(&error.to_string());
+        return End::Aborted;
+    }
+    End::Refused(reason)
+}
+
+/// An empty receive buffer with room for a head.
+pub(super) fn room_for_head(buffer: &mut BytesMut) {
+    if buffer.capacity() - buffer.len() < HEAD_ROOM {
+        buffer.reserve(HEAD_ROOM);
+    }
+}
+
+/// An answer's head, and usually the whole of a small answer.
+const HEAD_ROOM: usize = 16 * 1024;

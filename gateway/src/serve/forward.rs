@@ -1,0 +1,161 @@
+//! One request on its way to a back-end, retried where that is safe.
+
+use std::rc::Rc;
+
+use bytes::{Bytes, BytesMut};
+use policy::{Forward, Reason, Refusal, RequestId};
+use wire::Method;
+use wire::h1::{Body, Request};
+
+use super::exchange::{Attempt, End};
+use super::report::Report;
+use super::{After, Client};
+use crate::outgoing::Outgoing;
+use crate::upstream::UpstreamError;
+use crate::worker::Worker;
+
+impl Client {
+    /// Forwards a request and relays its answer.
+    pub(super) async fn forward(
+        &mut self,
+        worker: &Rc<Worker>,
+        request: &Request,
+        seen: &policy::Request<'_>,
+        forward: Forward,
+        id: RequestId<'_>,
+        mut report: Report<'_>,
+    ) -> After {
+        let Some(pool) = worker.shared.apps.get(forward.app).map(|app| app.pool) else {
+            // Policy's apps and these are made from one list.
+            debug_assert!(false, "an app without its pool");
+            return After::Abort;
+        };
+        let mut head = BytesMut::with_capacity(HEAD_CAPACITY);
+        forward.write_head(&worker.shared.policy, seen, request.body, id, &mut head);
+        let head = head.freeze();
+
+        let mut continued = !request.expects_continue;
+        let mut retried = false;
+        let failure = loop {
+            let lease = match worker.pools.lease(pool, retried).await {
+                Ok(lease) => lease,
+                Err(error) => break error,
+            };
+            if lease.reused {
+                worker.cells.upstream_connection_reused(pool);
+            } else {
+                worker.cells.upstream_connection_opened(pool);
+            }
+            report.upstream(
+                worker
+                    .pools
+                    .server(&lease)
+                    .map_or("", |server| server.url()),
+            );
+            if !continued {
+                // Only now is it certain that the body is wanted and has somewhere to go.
+                continued = true;
+                if self.write_continue().await.is_err() {
+                    report.broken("no 100 Continue could be written");
+                    report.finish();
+                    return After::Abort;
+                }
+            }
+            let reused = lease.reused;
+            let attempt = Attempt {
+                worker,
+                request,
+                forward: &forward,
+                head: head.clone(),
+                lease,
+            };
+            match attempt.run(self, &mut report).await {
+                End::Aborted => {
+                    report.finish();
+                    return After::Abort;
+                }
+                End::Answered { after, lease } => {
+                    if let Some(lease) = lease {
+                        worker.pools.give_back(lease);
+                    }
+                    report.finish();
+                    return after;
+                }
+                End::Failed {
+                    error,
+                    untouched,
+                    unanswered,
+                } => {
+                    let safe = is_safe(request) && unanswered;
+                    if reused && !retried && (untouched || safe) {
+                        retried = true;
+                        tracing::debug!(error = %error, "retrying on a new connection");
+                        continue;
+                    }
+                    break error;
+                }
+                End::Refused(reason) => {
+                    let refusal = refusal(seen, &forward, reason);
+                    return self.refuse(worker, request, &refusal, report).await;
+                }
+            }
+        };
+        self.fail(worker, request, seen, &forward, &failure, report)
+            .await
+    }
+
+    /// Answers a request whose back-end failed, and tells the operator exactly how.
+    async fn fail(
+        &mut self,
+        worker: &Rc<Worker>,
+        request: &Request,
+        seen: &policy::Request<'_>,
+        forward: &Forward,
+        error: &UpstreamError,
+        mut report: Report<'_>,
+    ) -> After {
+        if let Some(app) = worker.shared.apps.get(forward.app) {
+            worker.cells.upstream_fault(app.pool, error.fault);
+        }
+        tracing::warn!(
+            app = worker.shared.policy.apps().get(forward.app).map_or("", |app| &*app.name),
+            cause = error.fault.as_str(),
+            error = %error,
+            request_id = report.id(),
+            "back-end failed"
+        );
+        report.failed(error);
+        let refusal = refusal(seen, forward, Reason::Upstream(error.fault));
+        self.refuse(worker, request, &refusal, report).await
+    }
+
+    async fn write_continue(&self) -> std::io::Result<()> {
+        let mut out = Outgoing::default();
+        out.push(Bytes::from_static(b"HTTP/1.1 100 Continue\r\n\r\n"));
+        self.transport.write_all(&mut out).await?;
+        self.transport.flush().await
+    }
+}
+
+/// Whether a request may be sent twice without the back-end noticing (RFC 9110 §9.2.2, narrowed to
+/// what design §4.6 allows).
+fn is_safe(request: &Request) -> bool {
+    let method = request.head.method();
+    matches!(method, Method::Get | Method::Head | Method::Options)
+        && matches!(request.body, Body::Empty | Body::Zero)
+}
+
+/// A refusal after the decision, in the form that this client can use.
+pub(super) fn refusal(seen: &policy::Request<'_>, forward: &Forward, reason: Reason) -> Refusal {
+    Refusal {
+        reason,
+        app: Some(forward.app),
+        lane: forward.lane,
+        form: seen.form(),
+        client: forward.client,
+        stripped: forward.stripped,
+    }
+}
+
+/// Heads with their injected block rarely need more.
+const HEAD_CAPACITY: usize = 2 * 1024;

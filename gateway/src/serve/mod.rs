@@ -1,0 +1,283 @@
+//! Serving one HTTP/1.1 connection: heads in, one exchange after the other, in order.
+
+mod answer;
+mod body;
+mod exchange;
+mod forward;
+mod reply;
+mod report;
+mod tunnel;
+
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use bytes::{Bytes, BytesMut};
+use policy::{Decision, Form, Lane, Reason, Refusal, Step, Stripped};
+use tokio::time::{Duration, Instant, timeout};
+use wire::h1::{Body, HeadEnd, Request, parse_request};
+
+use self::report::Report;
+use crate::timer::IdleTimer;
+use crate::tls::Transport;
+use crate::worker::Worker;
+
+/// A client's connection.
+#[derive(Debug)]
+pub(crate) struct Client {
+    transport: Transport,
+    /// What has been received and not yet used.
+    buffer: BytesMut,
+    timer: IdleTimer,
+    listener: usize,
+    peer: IpAddr,
+    sni: Option<Box<str>>,
+    /// The memory of the current request's id.
+    id: String,
+}
+
+impl Client {
+    /// A connection after its handshake.
+    pub(crate) fn new(
+        worker: &Worker,
+        transport: Transport,
+        listener: usize,
+        peer: IpAddr,
+        sni: Option<Box<str>>,
+    ) -> Self {
+        Self {
+            transport,
+            buffer: BytesMut::new(),
+            timer: IdleTimer::new(worker.shared.timeouts.head),
+            listener,
+            peer,
+            sni,
+            id: String::new(),
+        }
+    }
+}
+
+/// Serves a connection until it ends.
+pub(crate) async fn serve(worker: &Rc<Worker>, mut client: Client) {
+    loop {
+        let after = match client.next_head(worker).await {
+            Next::Ended => return,
+            Next::Head(bytes) => client.handle(worker, bytes).await,
+            Next::Refused(reason) => client.refuse_head(worker, reason).await,
+        };
+        match after {
+            After::Abort => return,
+            After::KeepAlive => {
+                let idle = worker.shared.timeouts.idle;
+                client.timer.restart(Instant::now(), idle);
+            }
+            After::Linger => return client.linger().await,
+        }
+    }
+}
+
+/// What a connection does after an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    /// Cut it: its last message is incomplete, and must be seen to be.
+    Abort,
+    /// Take the next request.
+    KeepAlive,
+    /// Close it in a way that lets the client read the answer.
+    Linger,
+}
+
+/// What came instead of the next head, or it.
+enum Next {
+    /// The client is gone, silent, or the process drains.
+    Ended,
+    /// A whole head.
+    Head(Bytes),
+    /// Something that is no head.
+    Refused(Reason),
+}
+
+impl Client {
+    async fn next_head(&mut self, worker: &Worker) -> Next {
+        let limit = worker.shared.max_head;
+        let mut end = HeadEnd::default();
+        let mut begun = false;
+        loop {
+            if !self.buffer.is_empty() {
+                if !begun {
+                    begun = true;
+                    self.timer
+                        .restart(Instant::now(), worker.shared.timeouts.head);
+                }
+                match end.find(&self.buffer) {
+                    Ok(Some(length)) if length <= limit => {
+                        return Next::Head(self.buffer.split_to(length).freeze());
+                    }
+                    Ok(None) if self.buffer.len() <= limit => {}
+                    Ok(_) => return Next::Refused(Reason::HeadTooLarge),
+                    Err(error) => return Next::Refused(Reason::BadHead(error)),
+                }
+            } else if worker.is_draining() {
+                return Next::Ended;
+            }
+            self.buffer
+                .reserve(if begun { HEAD_READ_MORE } else { HEAD_READ });
+            tokio::select! {
+                biased;
+                read = self.transport.read(&mut self.buffer) => match read {
+                    Ok(0) | Err(_) => return Next::Ended,
+                    Ok(_) => {}
+                },
+                () = self.timer.expired() => {
+                    return if begun { Next::Refused(Reason::HeadTimeout) } else { Next::Ended };
+                }
+                () = worker.changed(), if !begun => {}
+            }
+        }
+    }
+
+    async fn handle(&mut self, worker: &Rc<Worker>, bytes: Bytes) -> After {
+        let request = match parse_request(bytes, worker.table()) {
+            Ok(request) => request,
+            Err(error) => return self.refuse_head(worker, Reason::BadHead(error)).await,
+        };
+        let mut fresh = std::mem::take(&mut self.id);
+        worker.ids.write_next(&mut fresh);
+        let after = self.handle_parsed(worker, &request, &fresh).await;
+        self.id = fresh;
+        worker.recycle(request.head.recycle());
+        after
+    }
+
+    async fn handle_parsed(
+        &mut self,
+        worker: &Rc<Worker>,
+        request: &Request,
+        fresh: &str,
+    ) -> After {
+        let id = policy::RequestId::choose(&request.head, fresh);
+        let mut report = Report::new(worker, self.listener, Some(&request.head), id.as_str());
+        // Cloned so that policy's view of the request does not borrow the whole client.
+        let sni = self.sni.clone();
+        let seen = policy::Request {
+            head: &request.head,
+            websocket: request.websocket,
+            listener: self.listener,
+            peer: self.peer,
+            sni: sni.as_deref(),
+        };
+        let decision = self.decide(worker, &seen).await;
+        match admit(worker, request, &seen, decision) {
+            Decision::Forward(forward) => {
+                report.decided(
+                    forward.lane,
+                    Some(forward.app),
+                    forward.client,
+                    forward.stripped,
+                );
+                if let Some(identity) = &forward.identity {
+                    report.user(identity);
+                }
+                self.forward(worker, request, &seen, forward, id, report)
+                    .await
+            }
+            Decision::Respond(refusal) => self.refuse(worker, request, &refusal, report).await,
+        }
+    }
+
+    /// Asks policy, and answers its questions.
+    async fn decide(&self, worker: &Worker, seen: &policy::Request<'_>) -> Decision {
+        let policy = &worker.shared.policy;
+        let mut step = policy.decide(seen);
+        loop {
+            match step {
+                Step::Ask(question, pending) => {
+                    let verdict = worker.auth.answer(&question).await;
+                    if let Some(cause) = verdict.cause {
+                        worker.cells.auth_failure(cause.index());
+                    }
+                    step = pending.resume(policy, seen, verdict.outcome);
+                }
+                Step::Decided(decision) => return decision,
+            }
+        }
+    }
+
+    /// Answers what is no head. Nothing that follows on this connection has a certain meaning.
+    async fn refuse_head(&mut self, worker: &Rc<Worker>, reason: Reason) -> After {
+        let mut fresh = std::mem::take(&mut self.id);
+        worker.ids.write_next(&mut fresh);
+        let report = Report::new(worker, self.listener, None, &fresh);
+        let refusal = Refusal {
+            reason,
+            app: None,
+            lane: Lane::Denied,
+            form: Form::Json,
+            client: self.peer,
+            stripped: Stripped::default(),
+        };
+        let reply = worker.shared.policy.reply(&refusal, None);
+        self.write_refusal(worker, &refusal, reply, false, false, report)
+            .await;
+        self.id = fresh;
+        After::Linger
+    }
+
+    /// Ends our direction, then reads what the client still sends, for a while: closing at once
+    /// would reset the connection and could destroy the answer before the client reads it.
+    async fn linger(mut self) {
+        let ended = async {
+            self.transport.shutdown().await?;
+            loop {
+                self.buffer.clear();
+                self.buffer.reserve(HEAD_READ_MORE);
+                if self.transport.read(&mut self.buffer).await? == 0 {
+                    return std::io::Result::Ok(());
+                }
+            }
+        };
+        // Whether the client ends or the time does, the connection is over.
+        let _ = timeout(LINGER, ended).await;
+    }
+}
+
+/// What no pure decision can know: the rate of the discovery lane; and what concerns the message
+/// instead of the request.
+fn admit(
+    worker: &Worker,
+    request: &Request,
+    seen: &policy::Request<'_>,
+    decision: Decision,
+) -> Decision {
+    let Decision::Forward(forward) = decision else {
+        return decision;
+    };
+    let reason = if request.expects_other {
+        Some(Reason::ExpectationFailed)
+    } else if exceeds(forward.body_limit, request.body) {
+        Some(Reason::BodyTooLarge)
+    } else if forward.lane == Lane::Discovery {
+        let app = worker.shared.apps.get(forward.app);
+        app.and_then(|app| app.discovery.take(forward.client).err())
+            .map(|retry_after| Reason::TooManyRequests { retry_after })
+    } else {
+        None
+    };
+    match reason {
+        Some(reason) => Decision::Respond(forward::refusal(seen, &forward, reason)),
+        None => Decision::Forward(forward),
+    }
+}
+
+/// Whether a declared body is larger than its lane lets through; a chunked one shows later.
+fn exceeds(limit: Option<u64>, body: Body) -> bool {
+    matches!((limit, body), (Some(limit), Body::Length(length)) if length > limit)
+}
+
+/// Most heads fit in one page.
+const HEAD_READ: usize = 4 * 1024;
+
+/// Larger ones continue with this much.
+const HEAD_READ_MORE: usize = 16 * 1024;
+
+/// How long a closing connection is still read from.
+const LINGER: Duration = Duration::from_secs(5);

@@ -1,0 +1,187 @@
+//! The one place that knows TLS: a [`Transport`] reads plaintext into the caller's buffer and
+//! writes plaintext from the caller's slices, whatever lies beneath.
+//!
+//! Stock rustls for now; the record layer is to be replaced behind these signatures
+//! (ARCHITECTURE.md, "TLS").
+
+mod client;
+mod server;
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Buf, BytesMut};
+pub(crate) use client::Connector;
+pub(crate) use server::Acceptor;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::net::TcpStream;
+
+use crate::outgoing::Outgoing;
+
+/// A byte stream, encrypted or not.
+///
+/// Reading and writing take `&self`, so that the two directions of an exchange can be two futures
+/// of one task. They never run at once: a worker is one thread, and no borrow outlives a poll.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    io: RefCell<Io>,
+}
+
+#[derive(Debug)]
+enum Io {
+    Client(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+    Plain(TcpStream),
+    Server(Box<tokio_rustls::server::TlsStream<TcpStream>>),
+}
+
+impl Transport {
+    /// Plain TCP.
+    pub(crate) fn plain(stream: TcpStream) -> Self {
+        Self::new(Io::Plain(stream))
+    }
+
+    /// Reads what is there into the spare capacity of `buffer`, which must not be zero; 0 at the
+    /// end of the stream.
+    pub(crate) async fn read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_read(cx, buffer)).await
+    }
+
+    /// Writes all of `out`, in as few system calls as its pieces allow.
+    pub(crate) async fn write_all(&self, out: &mut Outgoing) -> io::Result<()> {
+        while !out.is_empty() {
+            self.write_some(out).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes what fits of `out`, which must not be empty, and removes it there.
+    pub(crate) async fn write_some(&self, out: &mut Outgoing) -> io::Result<()> {
+        let written = {
+            let mut slices = [IoSlice::new(&[]); Outgoing::BATCH];
+            let used = out.chunks_vectored(&mut slices);
+            let slices = slices.get(..used).unwrap_or_default();
+            poll_fn(|cx| self.with(|io| Pin::new(io).poll_write_vectored(cx, slices))).await?
+        };
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        out.advance(written);
+        Ok(())
+    }
+
+    /// Hands everything written to the kernel.
+    pub(crate) async fn flush(&self) -> io::Result<()> {
+        poll_fn(|cx| self.with(|io| Pin::new(io).poll_flush(cx))).await
+    }
+
+    /// Ends the sending direction: close_notify where there is TLS, then FIN.
+    pub(crate) async fn shutdown(&self) -> io::Result<()> {
+        poll_fn(|cx| self.with(|io| Pin::new(io).poll_shutdown(cx))).await
+    }
+
+    /// Whether an idle connection is still usable: open, and nothing has arrived unasked.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let mut unasked = BytesMut::with_capacity(1);
+        let mut cx = Context::from_waker(Waker::noop());
+        self.poll_read(&mut cx, &mut unasked).is_pending()
+    }
+
+    fn new(io: Io) -> Self {
+        Self {
+            io: RefCell::new(io),
+        }
+    }
+
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
+        // The future of `read_buf` keeps nothing between polls, so it can be made anew each time.
+        self.with(|io| pin!(io.read_buf(buffer)).poll(cx))
+    }
+
+    fn with<R>(&self, f: impl FnOnce(&mut Io) -> R) -> R {
+        f(&mut self.io.borrow_mut())
+    }
+}
+
+impl AsyncRead for Io {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Client(io) => Pin::new(io).poll_read(cx, buf),
+            Self::Plain(io) => Pin::new(io).poll_read(cx, buf),
+            Self::Server(io) => Pin::new(io).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Client(io) => Pin::new(io).poll_write(cx, buf),
+            Self::Plain(io) => Pin::new(io).poll_write(cx, buf),
+            Self::Server(io) => Pin::new(io).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Client(io) => Pin::new(io).poll_flush(cx),
+            Self::Plain(io) => Pin::new(io).poll_flush(cx),
+            Self::Server(io) => Pin::new(io).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Client(io) => Pin::new(io).poll_shutdown(cx),
+            Self::Plain(io) => Pin::new(io).poll_shutdown(cx),
+            Self::Server(io) => Pin::new(io).poll_shutdown(cx),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Client(io) => Pin::new(io).poll_write_vectored(cx, bufs),
+            Self::Plain(io) => Pin::new(io).poll_write_vectored(cx, bufs),
+            Self::Server(io) => Pin::new(io).poll_write_vectored(cx, bufs),
+        }
+    }
+}
+
+/// The one cryptography provider: aws-lc-rs (`ring` is banned).
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// Turns a loaded certificate into a signing one; a fault names the key that does not fit.
+fn certified_key(
+    certificate: &config::Certificate,
+) -> Result<rustls::sign::CertifiedKey, config::Diagnostic> {
+    rustls::sign::CertifiedKey::from_der(
+        certificate.chain.clone(),
+        certificate.key.clone_key(),
+        &provider(),
+    )
+    .map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => certificate
+            .key_origin
+            .fault("this key does not belong to the certificate; expected the key of its leaf"),
+        error => certificate
+            .chain_origin
+            .fault(format!("unusable certificate or key: {error}")),
+    })
+}
