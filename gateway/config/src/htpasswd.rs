@@ -1,6 +1,8 @@
 //! htpasswd files: `user:hash` lines, checked when read, so that a later check cannot fail on form.
 
-use std::collections::BTreeMap;
+mod form;
+
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use policy::Username;
@@ -31,10 +33,37 @@ pub enum HashKind {
 
 impl Htpasswd {
     /// Parses a file's text. Empty lines and lines that begin with `#` are passed over. A fault
-    /// names its line and what was expected, and never quotes a hash.
+    /// names its line (from 1; 0 for the file as a whole) and what was expected, and never quotes
+    /// a hash.
     pub fn parse(text: &str) -> Result<Self, Vec<(usize, String)>> {
-        let _ = text;
-        todo!()
+        let mut users = BTreeMap::new();
+        let mut lines = HashMap::new();
+        let mut faults = Vec::new();
+        for (index, line) in text.lines().enumerate() {
+            if line.trim().is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let number = index.saturating_add(1);
+            match entry(line) {
+                Ok((name, hash)) => {
+                    let first = *lines.entry(name.clone()).or_insert(number);
+                    if first == number {
+                        users.insert(name.as_str().into(), (name, hash));
+                    } else {
+                        faults.push((number, format!("this user is on line {first} already")));
+                    }
+                }
+                Err(message) => faults.push((number, message)),
+            }
+        }
+        if users.is_empty() && faults.is_empty() {
+            faults.push((0, format!("no user in it: {EXPECTED}")));
+        }
+        if faults.is_empty() {
+            Ok(Self { users })
+        } else {
+            Err(faults)
+        }
     }
 
     /// The user with that name (exactly).
@@ -61,6 +90,15 @@ impl Htpasswd {
 }
 
 impl Hash {
+    /// Checks a hash's form.
+    fn new(text: &str) -> Result<Self, form::Fault> {
+        let kind = form::check(text)?;
+        Ok(Self {
+            kind,
+            text: text.into(),
+        })
+    }
+
     /// Its kind.
     pub fn kind(&self) -> HashKind {
         self.kind
@@ -75,5 +113,91 @@ impl Hash {
 impl fmt::Debug for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Hash({:?})", self.kind)
+    }
+}
+
+/// One line.
+fn entry(line: &str) -> Result<(Username, Hash), String> {
+    let (name, hash) = line.split_once(':').ok_or(EXPECTED)?;
+    let name = Username::new(name).map_err(|error| error.to_string())?;
+    let hash = Hash::new(hash).map_err(|fault| fault.to_string())?;
+    Ok((name, hash))
+}
+
+const EXPECTED: &str = "expected lines of the form user:hash";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BCRYPT: &str = "$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW";
+    const ARGON2ID: &str =
+        "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
+
+    #[test]
+    fn reads_users_past_comments_and_empty_lines() {
+        let text = format!("# staff\n\nalice:{BCRYPT}\r\n \t\nDOMAIN\\bob:{ARGON2ID}\n");
+        let users = Htpasswd::parse(&text).unwrap();
+        assert_eq!(users.len(), 2);
+        assert!(!users.is_empty());
+        let (name, hash) = users.get("alice").unwrap();
+        assert_eq!(name.as_str(), "alice");
+        assert_eq!((hash.kind(), hash.as_str()), (HashKind::Bcrypt, BCRYPT));
+        let (_, hash) = users.get("DOMAIN\\bob").unwrap();
+        assert_eq!((hash.kind(), hash.as_str()), (HashKind::Argon2id, ARGON2ID));
+        assert_eq!(users.get("Alice"), None);
+        assert_eq!(users.get("# staff"), None);
+    }
+
+    #[test]
+    fn every_line_at_fault_is_named() {
+        let text = format!(
+            "alice:{BCRYPT}\nbob\ncarol:$apr1$x$y\na,b:{BCRYPT}\n:{BCRYPT}\nalice:{ARGON2ID}\n\
+             dora:{BCRYPT} \neve:plain\nalice:{BCRYPT}\n frank:{BCRYPT}"
+        );
+        let faults = Htpasswd::parse(&text).unwrap_err();
+        let expected = [
+            (2, "expected lines of the form user:hash"),
+            (3, "MD5 (apr1) is not accepted: expected bcrypt"),
+            (4, "a username must be visible ASCII without commas"),
+            (5, "a username must not be empty"),
+            (6, "this user is on line 1 already"),
+            (7, "malformed bcrypt hash"),
+            (8, "a plain password or an unknown format is not accepted"),
+            (9, "this user is on line 1 already"),
+            (10, "a username must not begin or end with a blank"),
+        ];
+        assert_eq!(faults.len(), expected.len(), "{faults:?}");
+        for ((line, message), (expected_line, part)) in faults.iter().zip(expected) {
+            assert_eq!(*line, expected_line, "{message}");
+            assert!(message.contains(part), "{line}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_users_is_refused() {
+        for text in ["", "\n\n", "# nobody\n"] {
+            let faults = Htpasswd::parse(text).unwrap_err();
+            assert_eq!(faults, [(0, format!("no user in it: {EXPECTED}"))]);
+        }
+    }
+
+    #[test]
+    fn decoys_are_entries() {
+        let users = Htpasswd::parse(&format!("a:{BCRYPT}\nb:{ARGON2ID}")).unwrap();
+        assert_eq!(users.decoy(0).map(Hash::as_str), Some(BCRYPT));
+        assert_eq!(users.decoy(1).map(Hash::as_str), Some(ARGON2ID));
+        assert_eq!(users.decoy(u64::MAX).map(Hash::as_str), Some(ARGON2ID));
+    }
+
+    #[test]
+    fn debug_shows_no_hash() {
+        let users = Htpasswd::parse(&format!("alice:{BCRYPT}")).unwrap();
+        let shown = format!("{users:?}");
+        assert!(
+            shown.contains("alice") && shown.contains("Hash(Bcrypt)"),
+            "{shown}"
+        );
+        assert!(!shown.contains("abcdef"), "{shown}");
     }
 }

@@ -6,16 +6,20 @@
 
 #![forbid(unsafe_code)]
 
+mod context;
 mod diagnostic;
 pub mod htpasswd;
 mod load;
 mod pem;
 mod raw;
+mod syntax;
+mod units;
 mod validate;
+mod value;
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use diagnostic::{ConfigError, Diagnostic, Origin};
@@ -226,8 +230,14 @@ pub struct AppExtra {
 }
 
 impl Config {
-    /// Reads and validates a file and everything that it names.
-    pub fn load(path: &std::path::Path) -> Result<Self, ConfigError> {
+    /// Reads and validates a file and everything that it names. Every fault is reported.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
         load::load(path)
     }
+}
+
+/// Checks a configuration's text as [`Config::load`] does, but reads none of the files that it
+/// names. `file` is only what the faults call the text. Never panics: this is the fuzz target.
+pub fn check_syntax(text: &str, file: &Path) -> Result<(), ConfigError> {
+    load::check_syntax(text, file)
 }

@@ -2,10 +2,53 @@
 
 use std::path::Path;
 
-use crate::{Config, ConfigError};
+use toml::de::DeTable;
+
+use crate::context::{Context, Files, Missing, line_of, read_file};
+use crate::raw::Section;
+use crate::{Config, ConfigError, Origin, syntax, validate};
 
 /// See [`Config::load`].
 pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
-    let _ = path;
-    todo!()
+    let text = read_text(path)?;
+    // A bare file name has the empty path as its parent, which joins to the other name alone.
+    let directory = path.parent().unwrap_or(path);
+    let context = Context::new(path, &text, Files::From(directory));
+    let outcome = read(&context, &text);
+    context.finish(outcome)
+}
+
+/// See [`crate::check_syntax`].
+pub(crate) fn check_syntax(text: &str, file: &Path) -> Result<(), ConfigError> {
+    let context = Context::new(file, text, Files::Unread);
+    // No configuration comes of it, since its files are not read: the faults are the outcome.
+    drop(read(&context, text));
+    context.into_faults()
+}
+
+fn read(context: &Context<'_>, text: &str) -> Result<Config, Missing> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let mut outcome = Ok(());
+    for error in &errors {
+        outcome = Err(syntax::fault(context, text, error));
+    }
+    // What was recovered from broken TOML would only yield follow-up faults.
+    outcome?;
+    validate::config(Section::root(context, table.get_ref()))
+}
+
+fn read_text(path: &Path) -> Result<String, ConfigError> {
+    let fault = |line, message: String| {
+        let origin = Origin {
+            file: path.to_owned(),
+            line,
+            key: String::new(),
+        };
+        ConfigError::from(origin.fault(message))
+    };
+    let bytes = read_file(path).map_err(|error| fault(0, format!("cannot read: {error}")))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let line = line_of(error.as_bytes(), error.utf8_error().valid_up_to());
+        fault(line, "not TOML: expected UTF-8".to_owned())
+    })
 }

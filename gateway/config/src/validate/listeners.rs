@@ -1,0 +1,89 @@
+//! `[[listener]]`.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use super::all;
+use super::names::Names;
+use super::process::{ADDRESS, address};
+use crate::context::Missing;
+use crate::raw::Section;
+use crate::{Certificate, Listener, Origin, pem};
+
+pub(super) struct Listeners<'a> {
+    pub(super) names: Names<'a>,
+    pub(super) entries: Result<Vec<Listener>, Missing>,
+}
+
+/// `admin` is an address that is taken already.
+pub(super) fn listeners<'a>(
+    sections: Vec<Section<'a>>,
+    admin: Option<&(SocketAddr, Origin)>,
+) -> Listeners<'a> {
+    let mut names = Names::new("listener");
+    let mut taken = Taken::default();
+    if let Some((address, origin)) = admin {
+        taken.0.insert(*address, origin.key.clone());
+    }
+    let sections = sections.into_iter();
+    let entries = all(sections.map(|section| listener(section, &mut names, &mut taken)));
+    Listeners { names, entries }
+}
+
+fn listener<'a>(
+    mut section: Section<'a>,
+    names: &mut Names<'a>,
+    taken: &mut Taken,
+) -> Result<Listener, Missing> {
+    let name = names.read(&mut section);
+    let address = section
+        .text("address", ADDRESS)
+        .and_then(|text| address(section.context(), &text))
+        .and_then(|address| taken.take(&section, address));
+    let certificates = section.sections("certificate");
+    let certificates = all(certificates.into_iter().map(certificate));
+    section.finish();
+    Ok(Listener {
+        name: name?.into(),
+        address: address?,
+        certificates: certificates?,
+    })
+}
+
+fn certificate(mut section: Section<'_>) -> Result<Certificate, Missing> {
+    let chain = section.text(
+        "chain",
+        "the path of a PEM file with the certificates, leaf first",
+    );
+    let key = section.text("key", "the path of a PEM file with the private key");
+    let context = section.context();
+    section.finish();
+    pem::certificate(context, chain, key)
+}
+
+/// The addresses in use, and whose they are. Two listeners on one address would not fail to bind
+/// (`SO_REUSEPORT`): the kernel would give each a share of the connections.
+#[derive(Default)]
+struct Taken(HashMap<SocketAddr, String>);
+
+impl Taken {
+    fn take(
+        &mut self,
+        section: &Section<'_>,
+        (address, origin): (SocketAddr, Origin),
+    ) -> Result<(SocketAddr, Origin), Missing> {
+        if address.port() == 0 {
+            return Ok((address, origin));
+        }
+        match self.0.get(&address) {
+            Some(owner) => {
+                let message = format!("{owner} has this address already");
+                Err(section.context().fault(&origin, message))
+            }
+            None => {
+                self.0.insert(address, origin.key.clone());
+                Ok((address, origin))
+            }
+        }
+    }
+}

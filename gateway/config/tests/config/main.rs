@@ -1,0 +1,10 @@
+//! The crate as the process uses it: whole files in, configurations or faults out.
+
+#![cfg(test)]
+
+mod documentation;
+mod faults;
+mod files;
+mod properties;
+mod support;
+mod values;
