@@ -1,0 +1,271 @@
+//! The gateway as a process.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustls::ClientConfig;
+use serde_json::Value;
+
+use super::{Answer, CONNECT, Client, Metrics, Prepared, Request, gateway_binary, poll, tls};
+
+/// A running gateway; killed when dropped. That it ran until then, and never panicked, is part of
+/// every test.
+pub struct Gateway {
+    /// Its configuration and files.
+    pub prepared: Prepared,
+    child: Child,
+    stopped: bool,
+    listeners: BTreeMap<String, SocketAddr>,
+    admin: SocketAddr,
+    tls: Arc<ClientConfig>,
+}
+
+/// A run of the binary that came to its end by itself.
+#[derive(Debug)]
+pub struct Finished {
+    /// The exit status; none if a signal ended it.
+    pub code: Option<i32>,
+    /// What it wrote.
+    pub stdout: String,
+    /// What it wrote.
+    pub stderr: String,
+}
+
+impl Gateway {
+    /// Starts one and waits until it serves.
+    #[track_caller]
+    pub fn start(prepared: Prepared) -> Self {
+        let dir = &prepared.dir;
+        let ready = dir.path().join("ready.json");
+        let mut child = Command::new(gateway_binary())
+            .arg("run")
+            .arg("--config")
+            .arg(prepared.config())
+            .arg("--ready-file")
+            .arg(&ready)
+            .stdin(Stdio::null())
+            .stdout(File::create(dir.path().join("stdout")).unwrap())
+            .stderr(File::create(dir.path().join("stderr")).unwrap())
+            .spawn()
+            .expect("the gateway starts");
+        let facts = poll::until("the gateway is ready", || {
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("the gateway ended with {status}: {}", dir.read("stderr"));
+            }
+            let text = std::fs::read(&ready).ok()?;
+            Some(serde_json::from_slice::<Value>(&text).expect("the ready file is written whole"))
+        });
+        assert_eq!(facts["pid"].as_u64(), Some(u64::from(child.id())));
+        let address = |value: &Value| value.as_str().unwrap().parse().unwrap();
+        let listeners = facts["listeners"].as_object().unwrap();
+        Self {
+            listeners: listeners
+                .iter()
+                .map(|(name, value)| (name.clone(), address(value)))
+                .collect(),
+            admin: address(&facts["admin"]),
+            tls: tls::trust(prepared.ca.der()),
+            child,
+            stopped: false,
+            prepared,
+        }
+    }
+
+    /// Where the listener `public` is.
+    pub fn address(&self) -> SocketAddr {
+        self.listeners["public"]
+    }
+
+    /// Where metrics and health are.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// A connection whose TLS names [`CONNECT`].
+    pub fn client(&self) -> Client {
+        self.client_for(CONNECT)
+    }
+
+    /// A connection whose TLS names another host.
+    pub fn client_for(&self, host: &str) -> Client {
+        Client::tls(self.address(), self.tls.clone(), host)
+    }
+
+    /// Asks on a connection of its own, whose TLS names [`CONNECT`].
+    #[track_caller]
+    pub fn ask(&self, request: &Request) -> Answer {
+        self.client().ask(request)
+    }
+
+    /// Asks on a connection of its own for another host.
+    #[track_caller]
+    pub fn ask_on(&self, host: &str, request: Request) -> Answer {
+        self.client_for(host).ask(&request.on(host))
+    }
+
+    /// The metrics as they are now.
+    #[track_caller]
+    pub fn metrics(&self) -> Metrics {
+        Metrics::parse(&self.ask_admin("/metrics").expect(200).text())
+    }
+
+    /// Waits until the sum of a metric is at least `least`, and returns it.
+    #[track_caller]
+    pub fn counted(&self, name: &str, labels: &[(&str, &str)], least: f64) -> f64 {
+        poll::until(&format!("{name}{labels:?} counts {least}"), || {
+            let sum = self.metrics().sum(name, labels);
+            (sum >= least).then_some(sum)
+        })
+    }
+
+    /// Asks the admin listener.
+    #[track_caller]
+    pub fn ask_admin(&self, path: &str) -> Answer {
+        let request = Request::get(path)
+            .on(&self.admin.to_string())
+            .field("Connection", "close");
+        Client::plain(self.admin).ask(&request)
+    }
+
+    /// The access log so far, each line parsed.
+    pub fn access_log(&self) -> Vec<Value> {
+        let text = self.prepared.dir.read("stdout");
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
+            .collect()
+    }
+
+    /// Waits for an access log line.
+    #[track_caller]
+    pub fn logged(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        poll::until(&format!("the access log has {what}"), || {
+            self.access_log().into_iter().find(|line| fits(line))
+        })
+    }
+
+    /// The process log so far.
+    pub fn process_log(&self) -> String {
+        self.prepared.dir.read("stderr")
+    }
+
+    /// Waits for a process log line that holds all of these, without regard to case.
+    #[track_caller]
+    pub fn said(&self, parts: &[&str]) -> String {
+        poll::until(&format!("the process log says {parts:?}"), || {
+            let log = self.process_log();
+            let fits = |line: &&str| {
+                let line = line.to_lowercase();
+                parts.iter().all(|part| line.contains(&part.to_lowercase()))
+            };
+            log.lines().find(fits).map(str::to_owned)
+        })
+    }
+
+    /// Forgets the peak of its resident memory; returns what is resident now, in bytes.
+    pub fn reset_peak_memory(&self) -> u64 {
+        // proc(5): "5" resets VmHWM to the present size.
+        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
+        self.memory("VmRSS:")
+    }
+
+    /// The peak of its resident memory, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// Sends SIGTERM.
+    pub fn terminate(&mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.stopped = true;
+    }
+
+    /// Waits for its end after [`Gateway::terminate`].
+    #[track_caller]
+    pub fn wait(&mut self) -> ExitStatus {
+        poll::until("the gateway ends", || self.child.try_wait().unwrap())
+    }
+
+    fn memory(&self, key: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(key))
+            .unwrap();
+        let kibibytes: u64 = line.trim().strip_suffix(" kB").unwrap().parse().unwrap();
+        kibibytes * 1024
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let ended = self.child.try_wait().unwrap();
+        if ended.is_none() {
+            self.child.kill().unwrap();
+            self.child.wait().unwrap();
+        }
+        let log = self.process_log();
+        if std::thread::panicking() {
+            let from = log.len().saturating_sub(4000);
+            eprintln!(
+                "the process log ends with:\n{}",
+                log.get(from..).unwrap_or(&log)
+            );
+            return;
+        }
+        assert!(
+            self.stopped || ended.is_none(),
+            "the gateway died: {ended:?}\n{log}"
+        );
+        assert!(!log.contains("panicked at"), "the gateway panicked:\n{log}");
+    }
+}
+
+impl Finished {
+    /// Runs `connect-gateway COMMAND --config FILE`; it must end by itself.
+    #[track_caller]
+    pub(crate) fn of(command: &[&str], config: &Path) -> Self {
+        Self::run(
+            Command::new(gateway_binary())
+                .args(command)
+                .arg("--config")
+                .arg(config),
+        )
+    }
+
+    /// Runs any command that must end by itself, with little output.
+    #[track_caller]
+    pub fn run(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let started = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            if started.elapsed() > poll::PATIENCE {
+                child.kill().unwrap();
+                let output = child.wait_with_output().unwrap();
+                panic!(
+                    "{command:?} does not end: {}",
+                    String::from_utf8_lossy(&output.stderr)
+                );
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let output = child.wait_with_output().unwrap();
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}

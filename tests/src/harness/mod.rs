@@ -1,0 +1,42 @@
+//! What the black-box tests share: the built gateway as a process, a client and back-ends that
+//! speak raw bytes, certificates, and readers of what the gateway tells its operator.
+//!
+//! Nothing here knows how the gateway works inside; everything is observed over sockets, files
+//! and `/proc`. Conditions are waited for, with a bound ([`poll`]); nothing sleeps for luck.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a fault in the harness is a failed test"
+)]
+
+mod answer;
+mod backend;
+mod binary;
+mod browser;
+mod certs;
+mod client;
+mod dir;
+mod gateway;
+mod metrics;
+pub mod poll;
+mod request;
+mod setup;
+mod tls;
+mod users;
+
+pub use answer::{Answer, Broken, Framing};
+pub use backend::{Backend, Conn, OK, Received};
+pub use binary::{gateway_binary, python, scale, tool, workspace};
+pub use browser::Browser;
+pub use certs::{Authority, Leaf};
+pub use client::Client;
+pub use dir::Dir;
+pub use gateway::{Finished, Gateway};
+pub use metrics::Metrics;
+pub use request::{HANDSHAKE, Request};
+pub use setup::{App, CONNECT, DEPLOYR, GENERIC, OTHER, Pool, Prepared, Setup};
+pub use tls::{accept, accept_clients_of};
+pub use users::{ALICE, BOB, CAROL, SLOW, User};

@@ -1,0 +1,117 @@
+//! Writing requests, good ones.
+
+use super::User;
+
+/// A request under construction; [`Request::bytes`] is what goes on the wire.
+#[derive(Clone, Debug)]
+pub struct Request {
+    method: String,
+    target: String,
+    host: String,
+    lines: Vec<(String, String)>,
+    body: Option<Vec<u8>>,
+}
+
+impl Request {
+    /// A GET of [`CONNECT`](super::CONNECT)'s host.
+    pub fn get(target: &str) -> Self {
+        Self::new("GET", target)
+    }
+
+    /// A POST with a body and its length.
+    pub fn post(target: &str, body: &[u8]) -> Self {
+        Self::new("POST", target).with_body(body)
+    }
+
+    /// Any method, without a body.
+    pub fn new(method: &str, target: &str) -> Self {
+        Self {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            host: super::CONNECT.to_owned(),
+            lines: Vec::new(),
+            body: None,
+        }
+    }
+
+    /// Another host.
+    pub fn on(mut self, host: &str) -> Self {
+        host.clone_into(&mut self.host);
+        self
+    }
+
+    /// A body with its length.
+    pub fn with_body(mut self, body: &[u8]) -> Self {
+        self.body = Some(body.to_vec());
+        self
+    }
+
+    /// One more field line.
+    pub fn field(mut self, name: &str, value: &str) -> Self {
+        self.lines.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// More field lines.
+    pub fn fields(mut self, lines: &[(&str, &str)]) -> Self {
+        for (name, value) in lines {
+            self = self.field(name, value);
+        }
+        self
+    }
+
+    /// Without the field lines of that name.
+    pub fn without(mut self, name: &str) -> Self {
+        self.lines
+            .retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+        self
+    }
+
+    /// Without a body and its length.
+    pub fn without_body(mut self) -> Self {
+        self.body = None;
+        self
+    }
+
+    /// The user's password, as `Authorization: Basic`.
+    pub fn by(self, user: &User) -> Self {
+        self.field("Authorization", &user.basic())
+    }
+
+    /// As a navigating browser sends it.
+    pub fn navigating(self) -> Self {
+        self.field("Sec-Fetch-Mode", "navigate")
+            .field("Accept", "text/html,application/xhtml+xml")
+    }
+
+    /// What goes on the wire.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut head = format!(
+            "{} {} HTTP/1.1\r\nHost: {}\r\n",
+            self.method, self.target, self.host
+        );
+        for (name, value) in &self.lines {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if let Some(body) = &self.body {
+            head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        }
+        head.push_str("\r\n");
+        let mut bytes = head.into_bytes();
+        bytes.extend_from_slice(self.body.as_deref().unwrap_or_default());
+        bytes
+    }
+
+    /// Whether its answer has no body whatever the fields say.
+    pub(crate) fn is_head(&self) -> bool {
+        self.method == "HEAD"
+    }
+}
+
+/// The fields of a WebSocket handshake (RFC 6455 §1.2, its sample key).
+pub const HANDSHAKE: &[(&str, &str)] = &[
+    ("Connection", "Upgrade"),
+    ("Upgrade", "websocket"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+];
