@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use crate::command::{cargo, run as command};
+use crate::command::{cargo, echo, run as command};
 use crate::workspace::Workspace;
 
 /// A fuzz target.
@@ -61,7 +61,7 @@ pub(crate) fn clippy(workspace: &Workspace) -> Result<()> {
             .arg("--target-dir")
             .arg(target_dir(workspace))
             // Nothing is linked, so libFuzzer itself need not be compiled.
-            .env("CUSTOM_LIBFUZZER_PATH", "libfuzzer-is-not-linked.a")
+            .env("CUSTOM_LIBFUZZER_PATH", workspace.target.join("not-linked.a"))
             .args(["--", "--deny=warnings"]),
     )
 }
@@ -83,17 +83,27 @@ pub(crate) fn smoke(workspace: &Workspace, target: Target, time: Duration) -> Re
         .join(target.to_string());
     fs::create_dir_all(&corpus).with_context(|| format!("cannot make {}", corpus.display()))?;
     let tests = workspace.root.join("tests/fuzz");
-    command(
-        cargo_fuzz(workspace, "run")
-            .arg(target.to_string())
-            .arg(corpus)
-            .arg(tests.join("seeds").join(target.to_string()))
-            .arg("--")
-            .arg(format!("-max_total_time={}", time.as_secs()))
-            .arg(format!("-dict={}", tests.join("dictionary").display()))
-            .args(["-max_len=4096", "-timeout=10", "-rss_limit_mb=1024"])
-            .args(["-verbosity=0", "-print_final_stats=1"]),
-    )
+    let mut run = cargo_fuzz(workspace, "run");
+    run.arg(target.to_string())
+        .arg(corpus)
+        .arg(tests.join("seeds").join(target.to_string()))
+        .arg("--")
+        .arg(format!("-max_total_time={}", time.as_secs()))
+        .arg(format!("-dict={}", tests.join("dictionary").display()))
+        .args(["-max_len=4096", "-timeout=10", "-rss_limit_mb=1024"])
+        .args(["-verbosity=0", "-print_final_stats=1"]);
+    echo(&run);
+    let output = run.output().context("cannot start cargo fuzz")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        eprint!("{}{said}", String::from_utf8_lossy(&output.stdout));
+        bail!("{target} found a fault");
+    }
+    // libFuzzer says a lot that is of no use once it has found nothing.
+    for line in said.lines().filter(|line| line.starts_with("stat::")) {
+        eprintln!("    {line}");
+    }
+    Ok(())
 }
 
 fn cargo_fuzz(workspace: &Workspace, task: &str) -> Command {

@@ -108,9 +108,10 @@ mod tests {
             let server = thread::spawn(move || {
                 let (mut stream, _) = listener.accept().unwrap();
                 stream.write_all(answer.as_bytes()).unwrap();
-                // Reading to the end keeps the close from cutting the answer short.
+                // A close before the request was read would cut the answer short. The client may
+                // go without reading all of it, which is an error here and of no interest.
                 stream.shutdown(std::net::Shutdown::Write).unwrap();
-                stream.read_to_end(&mut Vec::new()).unwrap();
+                let _ = stream.read_to_end(&mut Vec::new());
             });
             assert_eq!(is_ready(address), ready, "{answer:?}");
             server.join().unwrap();
