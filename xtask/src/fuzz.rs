@@ -61,7 +61,10 @@ pub(crate) fn clippy(workspace: &Workspace) -> Result<()> {
             .arg("--target-dir")
             .arg(target_dir(workspace))
             // Nothing is linked, so libFuzzer itself need not be compiled.
-            .env("CUSTOM_LIBFUZZER_PATH", workspace.target.join("not-linked.a"))
+            .env(
+                "CUSTOM_LIBFUZZER_PATH",
+                workspace.target.join("not-linked.a"),
+            )
             .args(["--", "--deny=warnings"]),
     )
 }
