@@ -1,0 +1,21 @@
+//! What the gateway tells its operator: metrics and the access log.
+//!
+//! The hot path pays a few plain stores into cells that belong to its worker ([`Cells`]); they are
+//! summed when somebody scrapes ([`Telemetry::render`]). Access-log lines are collected per worker
+//! and written by one thread ([`AccessLogWriter`]); when that thread cannot keep up, lines are
+//! dropped and counted, and requests go on.
+//!
+//! Metric names, label values and log fields are an API: `docs/metrics.md` and
+//! `docs/access-log.md` list them, tests hold them still.
+
+mod access_log;
+mod cells;
+mod durations;
+mod labels;
+mod names;
+mod scrape;
+
+pub(crate) use access_log::{AccessLog, AccessLogWriter, Entry};
+pub(crate) use cells::{Cells, RequestRecord};
+pub(crate) use labels::{Labels, Protocol};
+pub(crate) use scrape::Telemetry;

@@ -1,0 +1,48 @@
+//! Metric names and their meaning; `docs/metrics.md` lists them all.
+
+/// A metric's name and `HELP` text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Metric {
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+}
+
+/// Declares metrics one by one, and a list of them all.
+macro_rules! metrics {
+    ($list:ident: $($constant:ident $name:literal $help:literal)*) => {
+        $(
+            pub(super) const $constant: Metric =
+                Metric { name: concat!("connect_gateway_", $name), help: $help };
+        )*
+        pub(super) const $list: &[Metric] = &[$($constant),*];
+    };
+}
+
+metrics! { COUNTERS:
+    ACCESS_LOG_DROPPED "access_log_dropped_total" "Access-log lines that were not written."
+    AUTH_FAILURES "auth_failures_total" "Failed authentications by cause."
+    BYTES "bytes_total" "Body and tunnel bytes from (in) and to (out) clients."
+    CONNECTIONS "connections_total" "Connections that clients opened."
+    PASSWORD_HASHES "password_hashes_total" "Passwords that were hashed, right or wrong."
+    REFUSALS "refusals_total" "Requests that the gateway answered by itself, by reason."
+    REQUESTS "requests_total" "Requests that are over, by status class."
+    STRIPPED_HEADERS "stripped_headers_total" "Field lines that were removed because the gateway owns them."
+    TLS_HANDSHAKE_FAILURES "tls_handshake_failures_total" "TLS handshakes with clients that failed."
+    TUNNELS "tunnels_total" "WebSockets that were opened."
+    UPSTREAM_CONNECTIONS "upstream_connections_total" "Connections to back-ends that were made (new) or used again (reused)."
+    UPSTREAM_ERRORS "upstream_errors_total" "Failures of back-ends by cause, retried ones included."
+}
+
+metrics! { GAUGES:
+    BUILD_INFO "build_info" "Always 1; the labels tell which build this is."
+    CONNECTIONS_OPEN "connections_open" "Connections with clients that are open."
+    READY "ready" "1 while new requests are welcome, 0 while starting or draining."
+    SESSIONS "sessions" "Sessions that are alive."
+    TUNNELS_OPEN "tunnels_open" "WebSockets that are open."
+}
+
+/// The only histogram; see [`super::durations`].
+pub(super) const REQUEST_DURATION: Metric = Metric {
+    name: "connect_gateway_request_duration_seconds",
+    help: "From a request's complete head to its answer's last byte; for a WebSocket to its 101.",
+};
