@@ -459,6 +459,7 @@ impl Stream {
             if tls.complete_io(&mut tcp).is_err() {
                 // The alert, if one is due; a client that is gone does not want it.
                 let _gone = tls.write_tls(&mut tcp);
+                let _gone = tcp.shutdown(Shutdown::Both);
                 return None;
             }
         }

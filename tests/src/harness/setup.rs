@@ -133,6 +133,11 @@ impl Setup {
         self
     }
 
+    /// Writes a file that the configuration names.
+    pub fn write(&self, name: &str, content: &str) -> PathBuf {
+        self.dir.write(name, content)
+    }
+
     /// Where the files are.
     pub fn path(&self) -> &Path {
         self.dir.path()
@@ -243,6 +248,18 @@ impl Pool {
             lines: Vec::new(),
             servers: vec![vec![format!("url = \"http://{address}\"")]],
         }
+    }
+
+    /// The one server elsewhere.
+    pub fn at(mut self, url: &str) -> Self {
+        self.servers = vec![vec![format!("url = \"{url}\"")]];
+        self
+    }
+
+    /// One more server.
+    pub fn and(mut self, url: &str) -> Self {
+        self.servers.push(vec![format!("url = \"{url}\"")]);
+        self
     }
 
     /// Servers over TLS, their certificates verified against `ca` (a file in the directory).
