@@ -95,7 +95,17 @@ impl Facts {
 /// Addresses, the login, and lines to try.
 impl fmt::Display for Facts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [url, deployr, ca, user, password, metrics, inspect, connect] = [
+        let [
+            url,
+            deployr,
+            ca,
+            user,
+            password,
+            metrics,
+            inspect,
+            connect,
+            config,
+        ] = [
             "https_url",
             "deployr_url",
             "ca",
@@ -104,6 +114,7 @@ impl fmt::Display for Facts {
             "metrics_url",
             "inspect_url",
             "connect_url",
+            "config",
         ]
         .map(|key| self.get(key));
         write!(
@@ -115,6 +126,7 @@ The gateway is up.
   DeployR   {deployr}/       (behind it: mutual TLS)
   log in as {user} with the password {password}
   trust     {ca}
+  programs  find all of this in demo.json beside the configuration, {config}
 
 Try, in another terminal:
 
