@@ -6,10 +6,12 @@
 
 #![forbid(unsafe_code)]
 
+mod address;
 mod admin;
 mod auth;
 mod check;
 mod cli;
+mod clock;
 mod cpus;
 mod limit;
 mod listen;

@@ -11,16 +11,17 @@ use policy::{Identity, SessionToken};
 use tokio::sync::oneshot;
 
 use super::authenticator::StartError;
-use super::clock::Moment;
-use super::fingerprint::{AddressBlock, Fingerprint, Fingerprints};
+use super::fingerprint::{Fingerprint, Fingerprints, Prehashed};
 use super::job::Job;
-use super::limit::{Exhausted, Limiter, Quota};
 use super::lock;
 use super::pool::Pool;
 use super::session::{Session, Sessions};
 use super::verdict::{FailureCause, Verdict};
 use super::verified::{Accounts, Boarding, Flight, Verified};
 use super::verify::Verify;
+use crate::address::AddressBlock;
+use crate::clock::Moment;
+use crate::limit::{Exhausted, Limiter, Quota};
 
 /// The shared state behind every check.
 pub(super) struct Checks {
@@ -30,8 +31,8 @@ pub(super) struct Checks {
     pub(super) sessions: Sessions,
     realms: Box<[Realm]>,
     accounts: [Mutex<Accounts>; SHARDS],
-    by_account: Limiter,
-    by_address: Limiter,
+    by_account: Limiter<Fingerprint, Prehashed>,
+    by_address: Limiter<Fingerprint, Prehashed>,
     verify: Box<dyn Verify>,
     hashes_run: AtomicU64,
 }

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use policy::Identity;
 
 use super::check::{Checks, Claim, Grant, Keys};
-use super::clock::Moment;
 use super::lock;
 use super::verdict::FailureCause;
+use crate::clock::Moment;
 
 /// A hash to be run. However it ends, also by a panic, its flight ends with it and whoever waits
 /// is told; also if they have gone, what it found out is kept.

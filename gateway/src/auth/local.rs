@@ -7,16 +7,17 @@ use policy::{Identity, Question, SessionToken};
 
 use super::authenticator::Authenticator;
 use super::check::{Claim, Progress};
-use super::clock::Moment;
-use super::fingerprint::{AddressBlock, Fingerprint};
+use super::fingerprint::Fingerprint;
 use super::recent::Recent;
 use super::session::Session;
 use super::verdict::{FailureCause, Verdict};
 use super::verified::Verified;
+use crate::address::AddressBlock;
+use crate::clock::Moment;
 
 /// A worker's own view: what it met lately is answered without a lock and without an allocation.
 #[derive(Debug)]
-pub struct Local {
+pub(crate) struct Local {
     shared: Arc<Authenticator>,
     sessions: RefCell<Recent<Seen<Session>>>,
     passwords: RefCell<Recent<Seen<Verified>>>,
@@ -31,7 +32,7 @@ struct Seen<T> {
 
 impl Local {
     /// A worker's view of the process's authenticator.
-    pub fn new(shared: Arc<Authenticator>) -> Self {
+    pub(crate) fn new(shared: Arc<Authenticator>) -> Self {
         Self {
             shared,
             sessions: RefCell::new(Recent::new(RECENT_SESSIONS)),
@@ -41,13 +42,8 @@ impl Local {
 
     /// Answers a question of policy. A question about a session, and one about a password that
     /// was verified lately, is answered by the first poll; else a hash is waited for.
-    pub async fn answer(&self, question: &Question) -> Verdict {
+    pub(crate) async fn answer(&self, question: &Question) -> Verdict {
         self.answer_at(question, self.shared.clock.now()).await
-    }
-
-    /// Whether a session lives in a realm, and whose it is. It counts as used.
-    pub fn session(&self, realm: usize, token: &SessionToken) -> Verdict {
-        self.session_at(realm, token, self.shared.clock.now())
     }
 
     pub(super) async fn answer_at(&self, question: &Question, now: Moment) -> Verdict {

@@ -15,10 +15,8 @@
 
 mod authenticator;
 mod check;
-mod clock;
 mod fingerprint;
 mod job;
-mod limit;
 mod local;
 mod pool;
 mod recent;
@@ -31,10 +29,10 @@ mod verify;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use authenticator::{Authenticator, StartError};
-pub use local::Local;
-pub use verdict::{FailureCause, Verdict};
-pub use verify::{HashError, hash_password};
+pub(crate) use authenticator::Authenticator;
+pub(crate) use local::Local;
+pub(crate) use verdict::FailureCause;
+pub(crate) use verify::hash_password;
 
 /// Locks, also after a panic elsewhere: no section under these locks leaves a map half-changed.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

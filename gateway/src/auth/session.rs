@@ -9,9 +9,9 @@ use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use policy::{Identity, SessionToken};
 
-use super::clock::Moment;
 use super::fingerprint::{Fingerprint, Prehashed};
 use super::lock;
+use crate::clock::Moment;
 
 /// One visitor's session. Workers hold it beside the store, so its end shows in itself.
 #[derive(Debug)]

@@ -6,11 +6,11 @@ use policy::{Identity, Outcome, SessionToken};
 
 /// An answer to policy, and why, for metrics and logs.
 #[derive(Clone, Debug)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     /// The answer.
-    pub outcome: Outcome,
+    pub(crate) outcome: Outcome,
     /// Why there is no visitor; `None` with [`Outcome::Known`] and only there.
-    pub cause: Option<FailureCause>,
+    pub(crate) cause: Option<FailureCause>,
 }
 
 /// Why nobody was authenticated. Labels are an API: they stand in logs and metrics.
@@ -18,7 +18,7 @@ pub struct Verdict {
 /// An unknown user and a wrong password are one cause, so that not even the metrics tell which
 /// names exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FailureCause {
+pub(crate) enum FailureCause {
     /// The check itself failed: an unusable hash, no memory, no randomness.
     CheckerFailed,
     /// More checks wait than the pool takes.
@@ -62,7 +62,7 @@ impl Verdict {
 
 impl FailureCause {
     /// Every cause, in the order of [`FailureCause::index`].
-    pub const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::CheckerFailed,
         Self::Overloaded,
         Self::RateLimitedAccount,
@@ -72,7 +72,7 @@ impl FailureCause {
     ];
 
     /// The label in logs and metrics.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::CheckerFailed => "checker_failed",
             Self::Overloaded => "overloaded",
@@ -84,7 +84,7 @@ impl FailureCause {
     }
 
     /// A dense index, for per-cause cells.
-    pub fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         self as usize
     }
 }

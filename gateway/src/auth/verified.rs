@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use policy::SessionToken;
 use tokio::sync::oneshot;
 
-use super::clock::Moment;
 use super::fingerprint::{Fingerprint, Prehashed};
 use super::session::{Session, drop_oldest};
 use super::verdict::FailureCause;
+use crate::clock::Moment;
 
 /// Credentials that a hash proved right, used from one address block, and their session.
 #[derive(Debug)]

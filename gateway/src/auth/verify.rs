@@ -13,7 +13,7 @@ use sha_crypt::ShaCrypt;
 /// two passes, one lane), with a fresh salt.
 ///
 /// Takes some 20 ms and 19 MiB. The password may have at most 1024 bytes.
-pub fn hash_password(password: &[u8]) -> Result<String, HashError> {
+pub(crate) fn hash_password(password: &[u8]) -> Result<String, HashError> {
     if password.len() > LONGEST_PASSWORD {
         return Err(HashError::TooLong);
     }
@@ -30,7 +30,7 @@ pub fn hash_password(password: &[u8]) -> Result<String, HashError> {
 
 /// Why a password could not be hashed.
 #[derive(Debug, thiserror::Error)]
-pub enum HashError {
+pub(crate) enum HashError {
     /// Argon2 failed, for want of memory.
     #[error("argon2: {0}")]
     Argon2(PhcError),

@@ -19,11 +19,11 @@ use policy::{Identity, Outcome, Question, SessionToken, Username};
 
 use super::authenticator::Authenticator;
 use super::check::Checks;
-use super::clock::Moment;
 use super::local::Local;
 use super::session::Sessions;
 use super::verdict::{FailureCause, Verdict};
 use super::verify::VerifyError;
+use crate::clock::Moment;
 
 /// A process with two realms of the same users, and two workers.
 pub(super) struct World {
