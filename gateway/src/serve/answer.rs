@@ -23,8 +23,6 @@ pub(super) struct Answerer<'a, 'r> {
     pub(super) worker: &'a Rc<Worker>,
     pub(super) request: &'a Request,
     pub(super) forward: &'a Forward,
-    /// Whether the client sent bytes beyond a bodyless request before it was answered.
-    pub(super) leftover: bool,
     pub(super) upstream: &'a Transport,
     pub(super) buffer: &'a mut BytesMut,
     pub(super) client: &'a Transport,
@@ -144,8 +142,9 @@ impl Answerer<'_, '_> {
             && framing != Framing::Close
             && self.progress.uploaded.get()
             && !self.worker.is_draining()
-            // What follows a refused upgrade may be meant for the protocol that was refused.
-            && !(self.request.websocket && self.leftover);
+            // What follows a refused upgrade may be meant for the protocol that was refused
+            // (Pingora's CVE-2026-2833).
+            && !self.request.websocket;
         let mut head = BytesMut::with_capacity(HEAD_CAPACITY);
         push_status_line(&mut head, answer.head.status(), answer.head.reason());
         self.write_kept(&answer, &mut head);
@@ -209,11 +208,9 @@ impl Answerer<'_, '_> {
         self.report.begun(status);
     }
 
-    fn write_kept(&self, answer: &Answer, head: &mut BytesMut) {
+    fn write_kept(&mut self, answer: &Answer, head: &mut BytesMut) {
         let kept = KeptAnswer::of(&answer.head);
-        if kept.stripped > 0 {
-            self.worker.cells.answer_stripped(kept.stripped);
-        }
+        self.report.answer_stripped(kept.stripped);
         kept.write_fields(&answer.head, head);
     }
 

@@ -2,7 +2,8 @@
 //! one task, each with back-pressure.
 
 use std::cell::Cell;
-use std::future::poll_fn;
+use std::convert::Infallible;
+use std::future::{pending, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -18,6 +19,7 @@ use super::report::Report;
 use super::tunnel;
 use super::{After, Client};
 use crate::outgoing::Outgoing;
+use crate::tls::Transport;
 use crate::upstream::{Lease, UpstreamError};
 use crate::worker::Worker;
 
@@ -136,26 +138,32 @@ impl Attempt<'_> {
 
         let mut out = Outgoing::default();
         out.push(self.head.clone());
-        let leftover = !client.buffer.is_empty();
-        let upload = Flow {
-            from: &client.transport,
-            buffer: &mut client.buffer,
-            decoder: Decoder::from(self.request.body),
-            to: &self.lease.transport,
-            chunked: self.request.body == Body::Chunked,
-            limit: self.forward.body_limit,
-            timer,
-            read_period: timeouts.body,
-            write_period: timeouts.body,
-            moved: &progress.bytes_in,
-            accepted: &progress.accepted,
+        let upload = async {
+            let flow = Flow {
+                from: &client.transport,
+                buffer: &mut client.buffer,
+                decoder: Decoder::from(self.request.body),
+                to: &self.lease.transport,
+                chunked: self.request.body == Body::Chunked,
+                limit: self.forward.body_limit,
+                timer,
+                read_period: timeouts.body,
+                write_period: timeouts.body,
+                moved: &progress.bytes_in,
+                accepted: &progress.accepted,
+            };
+            flow.run(out).await?;
+            progress.uploaded.set(true);
+            if has_body && !progress.committed.get() {
+                timer.restart(Instant::now(), timeouts.answer);
+            }
+            Err(departure(&client.transport, &mut client.buffer).await)
         };
-        let mut upload = pin!(upload.run(out));
+        let mut upload = pin!(upload);
         let answer = Answerer {
             worker: self.worker,
             request: self.request,
             forward: self.forward,
-            leftover,
             upstream: &self.lease.transport,
             buffer: &mut self.lease.buffer,
             client: &client.transport,
@@ -170,12 +178,7 @@ impl Attempt<'_> {
             if uploading && let Poll::Ready(result) = upload.as_mut().poll(cx) {
                 uploading = false;
                 match result {
-                    Ok(()) => {
-                        progress.uploaded.set(true);
-                        if has_body && !progress.committed.get() {
-                            timer.restart(Instant::now(), timeouts.answer);
-                        }
-                    }
+                    Ok::<Infallible, _>(never) => match never {},
                     // The back-end takes no more; it may have answered all the same.
                     Err(FlowError::Write(error)) => broken = Some(error),
                     Err(error) => return Poll::Ready(Outcome::Upload(error)),
@@ -240,7 +243,33 @@ impl Attempt<'_> {
     }
 }
 
+/// Waits until the client goes away. What it sends meanwhile is the next request's; a little of it
+/// is kept, the rest waits in the kernel.
+///
+/// A client that ends its direction is taken to be gone, so that the back-end need not go on
+/// working for a closed browser tab. (RFC 9112 §9.6 lets a server do so; with TLS, no client of
+/// Connect half-closes.)
+async fn departure(client: &Transport, buffer: &mut BytesMut) -> FlowError {
+    loop {
+        if buffer.len() >= AHEAD {
+            return pending().await;
+        }
+        if buffer.capacity() == buffer.len() {
+            buffer.reserve(AHEAD);
+        }
+        match client.read(buffer).await {
+            Ok(0) => return FlowError::Ended,
+            Ok(_) => {}
+            Err(error) => return FlowError::Read(error),
+        }
+    }
+}
+
 fn upload_failed(error: &FlowError, progress: &Progress, report: &mut Report<'_>) -> End {
+    if progress.uploaded.get() {
+        report.broken("the client went away before its answer was complete");
+        return End::Aborted;
+    }
     let reason = match error {
         FlowError::Bad(error) => Reason::BadBody(*error),
         FlowError::TooLarge => Reason::BodyTooLarge,
@@ -262,6 +291,9 @@ pub(super) fn room_for_head(buffer: &mut BytesMut) {
         buffer.reserve(HEAD_ROOM);
     }
 }
+
+/// How much a client may send ahead of its next turn, roughly.
+const AHEAD: usize = 4 * 1024;
 
 /// An answer's head, and usually the whole of a small answer.
 const HEAD_ROOM: usize = 16 * 1024;

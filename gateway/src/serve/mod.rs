@@ -156,6 +156,9 @@ impl Client {
     ) -> After {
         let id = policy::RequestId::choose(&request.head, fresh);
         let mut report = Report::new(worker, self.listener, Some(&request.head), id.as_str());
+        if request.websocket {
+            report.websocket();
+        }
         // Cloned so that policy's view of the request does not borrow the whole client.
         let sni = self.sni.clone();
         let seen = policy::Request {

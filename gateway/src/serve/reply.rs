@@ -25,7 +25,9 @@ impl Client {
         let reply = worker.shared.policy.reply(refusal, request.head.query());
         // A body that nobody will read ends the connection: it cannot be told from a next request.
         let bodyless = matches!(request.body, Body::Empty | Body::Zero);
-        let keep = request.keep_alive && bodyless && !reply.close && !worker.is_draining();
+        // So can what follows a refused upgrade.
+        let plain = bodyless && !request.websocket;
+        let keep = request.keep_alive && plain && !reply.close && !worker.is_draining();
         let head_only = request.head.method() == Method::Head;
         if self
             .write_refusal(worker, refusal, reply, keep, head_only, report)

@@ -34,6 +34,7 @@ pub(super) struct Report<'a> {
     bytes_in: u64,
     bytes_out: u64,
     websocket: bool,
+    answer_stripped: u32,
     error: Option<Box<str>>,
 }
 
@@ -66,12 +67,13 @@ impl<'a> Report<'a> {
             user: None,
             stripped: Stripped::default(),
             reason: None,
-            status: STATUS_CLIENT_GONE,
+            status: NO_STATUS,
             upstream: None,
             first_byte: None,
             bytes_in: 0,
             bytes_out: 0,
             websocket: false,
+            answer_stripped: 0,
             error: None,
         }
     }
@@ -93,6 +95,17 @@ impl<'a> Report<'a> {
         self.app = app;
         self.client = Some(client);
         self.stripped = stripped;
+    }
+
+    /// The request is a WebSocket handshake.
+    pub(super) fn websocket(&mut self) {
+        self.websocket = true;
+    }
+
+    /// So many lines of the answer were removed, because back-ends may not set them.
+    pub(super) fn answer_stripped(&mut self, lines: u32) {
+        self.answer_stripped += lines;
+        self.worker.cells.answer_stripped(lines);
     }
 
     /// The visitor.
@@ -123,7 +136,6 @@ impl<'a> Report<'a> {
     pub(super) fn begun(&mut self, status: u16) {
         self.status = status;
         self.first_byte = Some(Instant::now());
-        self.websocket = status == 101;
         if let Some(upstream) = &mut self.upstream {
             upstream.status = Some(status);
         }
@@ -153,13 +165,20 @@ impl<'a> Report<'a> {
     pub(super) fn finish(self) {
         let now = Instant::now();
         let duration_micros = micros_between(self.started, now);
+        let first_byte_micros = self
+            .first_byte
+            .map(|first| micros_between(self.started, first));
         self.worker.cells.stripped(self.stripped);
         self.worker.cells.request(RequestRecord {
             app: self.app,
             lane: self.lane,
             protocol: Protocol::H1,
             status: self.status,
-            duration_micros,
+            // A WebSocket's life says nothing about how fast anything is.
+            duration_micros: match self.status {
+                101 => first_byte_micros.unwrap_or(duration_micros),
+                _ => duration_micros,
+            },
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
         });
@@ -193,9 +212,7 @@ impl<'a> Report<'a> {
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
             duration_micros,
-            first_byte_micros: self
-                .first_byte
-                .map(|first| micros_between(self.started, first)),
+            first_byte_micros,
             upstream: self.upstream.as_ref().map(|upstream| &*upstream.url),
             upstream_status: self.upstream.as_ref().and_then(|upstream| upstream.status),
             upstream_micros: self
@@ -205,7 +222,7 @@ impl<'a> Report<'a> {
             websocket: self.websocket,
             user_agent: field(Name::UserAgent),
             stripped: self.stripped,
-            answer_stripped: 0,
+            answer_stripped: self.answer_stripped,
             error: self.error.as_deref(),
         });
     }
@@ -221,5 +238,5 @@ fn epoch_micros(time: SystemTime) -> u64 {
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// As nginx logs it: the client went away before it was answered.
-const STATUS_CLIENT_GONE: u16 = 499;
+/// The client went away before an answer began.
+const NO_STATUS: u16 = 0;

@@ -8,6 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
+use rustix::process::{Pid, Signal, kill_process};
 use rustls::ClientConfig;
 use serde_json::Value;
 
@@ -182,15 +183,23 @@ impl Gateway {
 
     /// Sends SIGTERM.
     pub fn terminate(&mut self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
         self.stopped = true;
+    }
+
+    /// Sends SIGHUP.
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
     }
 
     /// Waits for its end after [`Gateway::terminate`].
     #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {
         poll::until("the gateway ends", || self.child.try_wait().unwrap())
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     fn memory(&self, key: &str) -> u64 {
