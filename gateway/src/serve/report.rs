@@ -215,16 +215,23 @@ impl<'a> Report<'a> {
             first_byte_micros,
             upstream: self.upstream.as_ref().map(|upstream| &*upstream.url),
             upstream_status: self.upstream.as_ref().and_then(|upstream| upstream.status),
-            upstream_micros: self
-                .upstream
-                .as_ref()
-                .map(|upstream| micros_between(upstream.since, now)),
+            upstream_micros: self.upstream_micros(),
             websocket: self.websocket,
             user_agent: field(Name::UserAgent),
             stripped: self.stripped,
             answer_stripped: self.answer_stripped,
             error: self.error.as_deref(),
         });
+    }
+}
+
+impl Report<'_> {
+    /// From a connection in hand to the answer's first byte.
+    fn upstream_micros(&self) -> Option<u64> {
+        Some(micros_between(
+            self.upstream.as_ref()?.since,
+            self.first_byte?,
+        ))
     }
 }
 
