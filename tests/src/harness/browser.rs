@@ -119,7 +119,8 @@ impl Browser {
             self.path("")
         );
         tcp.write_all(head.as_bytes())?;
-        tcp.read_to_end(&mut Vec::new()).map(drop)
+        // The answer comes when Chromium has ended; the driver keeps the connection after it.
+        tcp.read(&mut [0; 1024]).map(drop)
     }
 }
 
