@@ -262,7 +262,7 @@ fn in_bounded_memory(gateway: &Gateway, work: impl FnOnce()) {
     let before = gateway.reset_peak_memory();
     work();
     let grown = gateway.peak_memory().saturating_sub(before);
-println!("{grown} bytes more resident at the peak");
+    println!("{grown} bytes more resident at the peak");
     assert!(grown < 16 * MIB, "{grown} bytes");
 }
 

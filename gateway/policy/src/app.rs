@@ -9,7 +9,7 @@ use crate::{HeaderName, IpNet, PathPrefix, PublicUrl};
 pub struct App {
     /// Its name in logs and metric labels.
     pub name: Box<str>,
-    /// Decides which lanes exist (domain §3).
+    /// Decides which lanes exist (docs/lanes.md).
     pub kind: Kind,
     /// The URL by which visitors reach it: origin and mount.
     pub public_url: PublicUrl,
@@ -101,7 +101,7 @@ pub struct Apps {
 pub enum Match {
     /// The app with this index; the path is under its mount.
     App(usize),
-    /// The path is this app's mount without its trailing slash: redirect (domain R4.4).
+    /// The path is this app's mount without its trailing slash: redirect.
     MountWithoutSlash(usize),
     /// The host is served, but no app is mounted there.
     NoMount,

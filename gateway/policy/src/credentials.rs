@@ -1,4 +1,4 @@
-//! The credentials that a request presents, as far as lanes depend on them (domain §3).
+//! The credentials that a request presents, as far as lanes depend on them (docs/lanes.md).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,4 +1,4 @@
-//! From a request to a decision, in the order of design §4.
+//! From a request to a decision, in the order of ARCHITECTURE.md.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -110,7 +110,7 @@ pub struct Refusal {
     pub stripped: Stripped,
 }
 
-/// The form of an answer that the gateway itself gives (domain §5.6).
+/// The form of an answer that the gateway itself gives (docs/lanes.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// A page, for a navigating browser.

@@ -11,7 +11,7 @@ pub struct Identity {
 }
 
 /// A username that is safe as a header value: 1–255 bytes of visible ASCII and inner spaces, no
-/// comma (back-ends join duplicates with one), no leading or trailing blank (domain R2.2).
+/// comma (back-ends join duplicates with one), no leading or trailing blank.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Username(Box<str>);
 

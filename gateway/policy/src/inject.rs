@@ -150,7 +150,7 @@ fn push_framing(body: Body, out: &mut BytesMut) {
     }
 }
 
-/// `X-RSC-Request`: the URL that the client asked for, over which it made its signature (R4.1).
+/// `X-RSC-Request`: the URL that the client asked for, over which it made its signature.
 fn push_original_url(app: &App, head: &wire::Head, out: &mut BytesMut) {
     out.extend_from_slice(b"X-RSC-Request: ");
     out.extend_from_slice(app.public_url.origin().as_bytes());

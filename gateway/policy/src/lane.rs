@@ -1,4 +1,4 @@
-//! The lanes of domain §3: what a request is, decided once.
+//! The lanes of docs/lanes.md: what a request is, decided once.
 
 use std::fmt;
 

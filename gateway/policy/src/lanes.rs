@@ -1,4 +1,4 @@
-//! The lane table of domain §3, in its order of precedence: H, B, A, D, C, E.
+//! The lane table of docs/lanes.md, in its order of precedence: H, B, A, D, C, E.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! Who can use which form of answer (domain §5.6).
+//! Who can use which form of answer (docs/lanes.md).
 
 use wire::{Head, Method, Name};
 

@@ -4,7 +4,7 @@ use wire::{Folded, Name};
 
 use crate::App;
 
-/// The built-in names of domain §9.1, which no configuration can switch off, and every identity
+/// The built-in names, which no configuration can switch off, and every identity
 /// header name of every app.
 #[derive(Clone, Debug)]
 pub struct OwnedNames {
@@ -144,7 +144,7 @@ fn is_alias(folded: &Folded) -> bool {
 /// Beginnings of owned names.
 pub(crate) const PREFIXES: [&[u8]; 3] = [b"x-forwarded-", b"x-original-", b"x-rstudio-"];
 
-/// Owned names (domain §9.1, §4.1), folded.
+/// Owned names, folded: what Connect, its content and common back-ends believe of a proxy.
 pub(crate) const BUILT_IN: [&[u8]; 21] = [
     b"forwarded",
     b"posit-connect-user-session-token",

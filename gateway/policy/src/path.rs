@@ -1,4 +1,4 @@
-//! The path on which decisions are taken (domain §9.4): a normalised copy. The raw bytes are what
+//! The path on which decisions are taken (docs/lanes.md): a normalised copy. The raw bytes are what
 //! is forwarded.
 
 use std::borrow::Cow;

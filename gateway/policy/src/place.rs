@@ -2,7 +2,7 @@
 //!
 //! Everything is found twice, for the raw path and for its normal form, and a third time where a
 //! path is encoded twice. Readers that disagree on a mount or a lane get no answer but 400
-//! (promise P4, domain §9.4).
+//! (promise P4).
 
 use crate::app::{App, Apps, Kind, Match};
 use crate::path::{AmbiguousPath, DecisionPath};

@@ -269,7 +269,7 @@ fn must_close(reason: Reason) -> bool {
     )
 }
 
-/// Connect's error format. `posit-sdk` needs `code` as well as `error` (domain §1.6); 22 is what
+/// Connect's error format. `posit-sdk` needs `code` as well as `error`; 22 is what
 /// Connect says to whoever is not logged in.
 fn json(status: u16, text: &str) -> String {
     let code = if status == 401 { 22 } else { status };

@@ -3,10 +3,10 @@
 //! [`Authenticator`] is one for the process, [`Local`] one for each worker. What was answered
 //! before is answered again from the worker's own maps, without a lock. Everything else goes to
 //! the shared stores behind short locks, and hashing to a small pool of threads of its own, so
-//! that HTTP Basic cannot stall a worker (threat corpus, anchors A3).
+//! that HTTP Basic cannot stall a worker.
 //!
 //! - Sessions live in memory, on the server's side; the browser holds an opaque 256-bit token and
-//!   the store is searched by its hash, made for one realm (domain R4.22).
+//!   the store is searched by its hash, made for one realm.
 //! - A verified password is remembered for a while by a keyed fingerprint that covers realm,
 //!   user, password and the client's address block. It stands for one session, so that a script
 //!   that sends its password each time does not open a session each time.

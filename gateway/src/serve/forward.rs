@@ -138,7 +138,7 @@ impl Client {
 }
 
 /// Whether a request may be sent twice without the back-end noticing (RFC 9110 §9.2.2, narrowed to
-/// what design §4.6 allows).
+/// what ARCHITECTURE.md, "Retry", allows).
 fn is_safe(request: &Request) -> bool {
     let method = request.head.method();
     matches!(method, Method::Get | Method::Head | Method::Options)

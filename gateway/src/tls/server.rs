@@ -50,7 +50,7 @@ impl Acceptor {
             .with_cert_resolver(Arc::new(BySni(keys)));
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.ticketer = Ticketer::new().map_err(unusable)?;
-        // 0-RTT stays off (design §5): `max_early_data_size` is 0 by default.
+        // 0-RTT stays off, because it can be replayed: `max_early_data_size` is 0 by default.
         Ok(Self(tokio_rustls::TlsAcceptor::from(Arc::new(config))))
     }
 

@@ -41,7 +41,7 @@ pub(crate) struct Lease {
     pub(crate) transport: Transport,
     /// Its receive buffer, empty.
     pub(crate) buffer: BytesMut,
-    /// Whether it has served before: only then may a failure be retried (design §4.6).
+    /// Whether it has served before: only then may a failure be retried (ARCHITECTURE.md, "Retry").
     pub(crate) reused: bool,
     pool: usize,
     server: usize,

@@ -1,7 +1,7 @@
 //! `Cookie` and `Set-Cookie`, as far as the gateway must find, remove and refuse its own.
 //!
 //! Reading is tolerant: Publisher echoes whole `Set-Cookie` strings (`lb=1; Path=/; HttpOnly`) as
-//! its `Cookie` (domain §1.12), and what is not ours passes unchanged.
+//! its `Cookie`, and what is not ours passes unchanged.
 
 use crate::grammar::{is_blank, split_once, trim_blanks};
 

@@ -1,4 +1,4 @@
-//! The one fold under which header names are compared (design §4).
+//! The one fold under which header names are compared (docs/lanes.md).
 //!
 //! Back-ends map names in their own ways: CGI and WSGI turn `-` into `_`, some also `.`; some
 //! ignore case. `X_Auth.Username`, `x-auth--username` and `X-Auth-Username` can all reach an

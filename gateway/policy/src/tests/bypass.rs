@@ -1,4 +1,4 @@
-//! Bypasses of published gateways (domain §9.2, anchors §A3), and pass-through credentials where
+//! Bypasses of published gateways, and pass-through credentials where
 //! they mean nothing.
 
 use crate::testing::{PROXY, TRIPLE, basic, send, send_from, session_cookie, usual};

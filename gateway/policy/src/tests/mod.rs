@@ -1,4 +1,4 @@
-//! The rules of domain §3 and §9, seen from outside: a request in, what the back-end gets out.
+//! The rules of docs/lanes.md, seen from outside: a request in, what the back-end gets out.
 
 mod answers;
 mod bypass;

@@ -1,4 +1,4 @@
-//! Promises P1 and P2 for arbitrary requests (domain §10.6).
+//! Promises P1 and P2 for arbitrary requests.
 
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};

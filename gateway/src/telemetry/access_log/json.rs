@@ -170,7 +170,7 @@ fn is_plain(byte: u8) -> bool {
 }
 
 /// What JSON demands, and every character that shows nothing or changes how its neighbours show
-/// on a terminal or in a log viewer (anchors A3, audit_log_injection).
+/// on a terminal or in a log viewer (log injection).
 fn needs_escape(character: char) -> bool {
     matches!(character, '"' | '\\')
         || character.is_control()

@@ -1,4 +1,4 @@
-//! Secrets in queries and paths (domain §9.6).
+//! Secrets in queries and paths (docs/access-log.md).
 
 use std::borrow::Cow;
 

@@ -4,7 +4,7 @@ use super::HeadError;
 
 /// Remembers how far a growing head has been searched for its empty line.
 ///
-/// Re-parsing on every read is quadratic (design §10: 66 ms for 32 KiB in 16-byte pieces), so
+/// Re-parsing on every read is quadratic in the head's length, so
 /// parsing waits until this has seen the end. Each head takes a new one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HeadEnd {

@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(parse(head).unwrap_err(), HeadError::Host);
     }
 
-    /// Domain §9.3, anchors §A3 and what httparse lets pass (design §10).
+    /// Published smuggling variants, and what httparse lets pass.
     #[test]
     fn ambiguous_heads_are_refused() {
         for (name, head, expected) in [
