@@ -291,7 +291,7 @@ fn an_unreadable_key_is_named() {
     use std::os::unix::fs::PermissionsExt as _;
     let prepared = Setup::connect(&backend).prepare();
     let key = prepared.dir.path().join("public.key");
-    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o0)).unwrap();
     refused(
         &prepared,
         Some(line),
@@ -473,7 +473,7 @@ fn refused(prepared: &Prepared, line: Option<usize>, key: &str, expected: &str) 
         let finished = start(prepared, command);
         assert_eq!(finished.code, Some(2), "{command:?}: {finished:?}");
         let file = prepared.config().display().to_string();
-        let place = line.map_or(file.clone(), |line| format!("{file}:{line}"));
+        let place = line.map_or_else(|| file.clone(), |line| format!("{file}:{line}"));
         for part in [&place, key, expected] {
             assert!(
                 finished.stderr.contains(part),

@@ -369,10 +369,9 @@ fn answers_until_close_arrive_whole_and_end_clearly() {
         "HTTP/1.0 200 OK\r\n\r\n",
     ] {
         let backend = Backend::scripted(move |conn| {
-            while conn.request().is_some() {
+            if conn.request().is_some() {
                 conn.send(head.as_bytes());
                 conn.send(&vec![b'x'; 100_000]);
-                return;
             }
         });
         let gateway = Setup::connect(&backend).start();
@@ -599,21 +598,63 @@ fn upgrade_tunnel_only_after_101() {
 }
 
 #[test]
-fn a_refused_upgrade_is_an_ordinary_answer() {
+fn a_refused_upgrade_is_an_ordinary_answer_and_the_last() {
     let backend = Backend::answering(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
     let gateway = Setup::connect(&backend).start();
-    let mut client = gateway.client();
     let request = Request::get("/ws").by(&ALICE).fields(HANDSHAKE);
-    for _ in 0..2 {
-        assert_eq!(client.ask(&request).expect(403).text(), "no");
-    }
-    // What was meant for the tunnel is not taken for a request, nor forwarded as one.
+    // What was meant for the tunnel is not taken for a request, nor forwarded as one, whether it
+    // came with the handshake or after the refusal.
     let behind = Request::get("/poison").by(&ALICE).bytes();
-    client.send(&[request.bytes(), behind].concat());
-    client.answer().expect(403);
+    for early in [true, false] {
+        let mut client = gateway.client();
+        client.send(&request.bytes());
+        if early {
+            client.send(&behind);
+        }
+        let answer = client.answer().expect(403);
+        assert_eq!(answer.text(), "no");
+        assert_eq!(answer.field("connection"), Some("close"));
+        if !early {
+            // The gateway may be gone already.
+            let _gone = client.try_send(&behind);
+        }
+        client.expect_end();
+        assert_eq!(backend.one().target, "/ws");
+    }
+    // So it is if the gateway itself refuses.
+    let mut client = gateway.client();
+    client.send(&[Request::get("/ws").fields(HANDSHAKE).bytes(), behind].concat());
+    client.answer().expect_json(401);
     client.expect_end();
-    assert_eq!(backend.take().len(), 3);
+    assert_eq!(backend.requests(), []);
     assert!(!backend.saw(b"poison"));
+}
+
+#[test]
+fn a_client_that_goes_away_frees_its_back_end() {
+    let freed = Arc::new(AtomicBool::new(false));
+    let flag = freed.clone();
+    let backend = Backend::scripted(move |conn| {
+        if conn.head().is_some_and(|request| request.target == "/slow") {
+            conn.read_out();
+            flag.store(true, Ordering::SeqCst);
+        } else {
+            conn.send(OK);
+        }
+    });
+    let gateway = Setup::connect(&backend).start();
+    let mut client = gateway.client();
+    client.send(&Request::get("/slow").by(&ALICE).bytes());
+    poll::until("the request is there", || {
+        backend.saw(b"/slow").then_some(())
+    });
+    drop(client);
+    poll::until("its connection ends", || {
+        freed.load(Ordering::SeqCst).then_some(())
+    });
+    let line = gateway.logged("it", |line| line["path"] == "/slow");
+    assert!(line["status"].is_null(), "{line}");
+    gateway.ask(&Request::get("/").by(&ALICE)).expect(200);
 }
 
 #[test]

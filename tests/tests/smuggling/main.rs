@@ -17,9 +17,10 @@ mod bodies;
 mod heads;
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use gateway_tests::harness::{ALICE, Backend, Broken, Gateway, Request, Setup};
+use gateway_tests::harness::{ALICE, Backend, Broken, Gateway, OK, Request, Setup, poll};
 
 #[test]
 fn ambiguous_request_heads_are_refused() {
@@ -62,6 +63,39 @@ fn a_good_request_works_after_each_bad_one() {
         assert_eq!(site.backend.take().len(), 1, "{name}");
         site.still_works();
         assert!(!site.backend.saw(b"poison"), "{name}");
+    }
+}
+
+#[test]
+fn it_does_not_matter_how_a_message_is_cut() {
+    // Each piece is a TLS record of its own, so the gateway parses what it has so far.
+    let site = Site::start();
+    for (name, message) in heads::table() {
+        let message = [fill(&message), poison()].concat();
+        for size in [1, 7, 61] {
+            if size == 1 && message.len() > 1000 {
+                continue;
+            }
+            let mut client = site.gateway.client();
+            for piece in message.chunks(size) {
+                // It may be refused, and the connection ended, before all of it is sent.
+                if client.try_send(piece).is_err() {
+                    break;
+                }
+            }
+            let answer = client.answer();
+            assert_eq!(answer.status, 400, "{name}, {size} at a time: {answer:?}");
+            client.expect_end();
+        }
+    }
+    assert_eq!(site.backend.raw(), b"");
+    for control in heads::controls() {
+        let mut client = site.gateway.client();
+        for byte in fill(&control) {
+            client.send(&[byte]);
+        }
+        client.answer().expect(200);
+        site.backend.one();
     }
 }
 
@@ -134,9 +168,7 @@ fn bodies_that_break_off_never_complete() {
         let mut client = site.gateway.client();
         client.send(&message).send(b"5\r\nh");
         drop(client);
-        let request = gateway_tests::harness::poll::until("the request broke off", || {
-            site.backend.take().pop()
-        });
+        let request = poll::until("the request broke off", || site.backend.take().pop());
         assert!(!request.complete, "{request:#?}");
         site.still_works();
     }
@@ -160,7 +192,7 @@ fn hostile_answers_become_502() {
         }
         assert!(!answer.text().contains("poison"), "{name}: {answer:?}");
         // The client has done nothing wrong; its connection may live on. The back-end's may not.
-        *current.lock().unwrap() = gateway_tests::harness::OK.to_vec();
+        *current.lock().unwrap() = OK.to_vec();
         let answer = client.ask(&good()).expect(200);
         assert_eq!(answer.body, b"ok", "{name}");
         let requests = site.backend.take();
@@ -191,7 +223,7 @@ fn answers_that_break_in_the_body_end_the_clients_connection() {
             Err(Broken::Nothing) => panic!("{name}: no answer at all"),
         }
         let connections = site.backend.connections();
-        *current.lock().unwrap() = gateway_tests::harness::OK.to_vec();
+        *current.lock().unwrap() = OK.to_vec();
         site.gateway.ask(&good()).expect(200);
         let last = site.backend.take().pop().unwrap();
         assert!(
@@ -220,7 +252,7 @@ fn what_follows_an_answer_belongs_to_no_request() {
             "{name}: {answer:?}"
         );
         assert!(!answer.text().contains("poison"), "{name}: {answer:?}");
-        *current.lock().unwrap() = gateway_tests::harness::OK.to_vec();
+        *current.lock().unwrap() = OK.to_vec();
         for _ in 0..3 {
             let answer = client.ask(&good()).expect(200);
             assert_eq!(answer.body, b"ok", "{name}");
@@ -231,20 +263,28 @@ fn what_follows_an_answer_belongs_to_no_request() {
 
 #[test]
 fn an_unasked_answer_poisons_nobody() {
-    // A back-end that speaks before it is asked: those bytes must not answer the next request.
-    let backend = Backend::scripted(|conn| {
-        conn.request();
-        conn.send(gateway_tests::harness::OK);
-        conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison");
-        while conn.request().is_some() && conn.send(gateway_tests::harness::OK) {}
+    // A back-end that speaks before it is asked: what lies there when the next request comes must
+    // not answer it. (What it says after that, nobody can tell from an answer.)
+    let said = Arc::new(AtomicUsize::new(0));
+    let count = said.clone();
+    let backend = Backend::scripted(move |conn| {
+        while conn.request().is_some() {
+            conn.send(OK);
+            conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison");
+            count.fetch_add(1, Ordering::SeqCst);
+        }
     });
     let gateway = Setup::connect(&backend)
         .line("gateway", "workers = 1")
         .start();
-    for _ in 0..20 {
+    for at in 1..=20 {
         let answer = gateway.ask(&good());
         assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
+        poll::until("it has spoken", || {
+            (said.load(Ordering::SeqCst) == at).then_some(())
+        });
     }
+    assert_eq!(backend.connections(), 20);
 }
 
 /// A recording back-end with a gateway before it.
@@ -264,7 +304,7 @@ impl Site {
         Self::before(Backend::scripted(move |conn| {
             while conn.request().is_some() {
                 let bytes = answer.lock().unwrap().clone();
-                let kept = bytes == gateway_tests::harness::OK || !bytes.ends_with(answers::CLOSE);
+                let kept = bytes == OK || !bytes.ends_with(answers::CLOSE);
                 let end = bytes.len() - if kept { 0 } else { answers::CLOSE.len() };
                 if !conn.send(&bytes[..end]) || !kept {
                     break;
