@@ -300,9 +300,7 @@ fn the_lane_table() {
             Request::new("DELETE", "/__api__/v1/content/1"),
         ),
     ];
-    for (index, (lane, host, request)) in cases.into_iter().enumerate() {
-        site.falls_on(lane, host, request, index);
-    }
+    site.fall_on(cases);
 }
 
 #[test]
@@ -381,9 +379,7 @@ fn optional_lanes_open_what_they_say_and_nothing_else() {
         ("denied", GENERIC, post("/login")),
         ("denied", GENERIC, post("/oauth/v1/token")),
     ];
-    for (index, (lane, host, request)) in cases.into_iter().enumerate() {
-        site.falls_on(lane, host, request, index);
-    }
+    site.fall_on(cases);
 }
 
 #[test]
@@ -402,15 +398,13 @@ fn strict_deploy_refuses_what_it_would_strip() {
         site.gateway.ask(&request).expect_json(400);
         assert_eq!(site.backend.requests(), []);
     }
-    site.falls_on(
-        "signed_deploy",
-        CONNECT,
-        Request::get("/__api__/users/current").fields(TRIPLE),
-        0,
-    );
+    let signed = Request::get("/__api__/users/current").fields(TRIPLE);
     let discovery =
         Request::get("/__api__/server_settings").field("X-Auth-Token", "anonymous-access");
-    site.falls_on("discovery", CONNECT, discovery, 1);
+    site.fall_on([
+        ("signed_deploy", CONNECT, signed),
+        ("discovery", CONNECT, discovery),
+    ]);
 }
 
 #[test]
@@ -953,37 +947,38 @@ impl Site {
         cookie.split(';').next().unwrap().to_owned()
     }
 
-    /// The request falls on that lane: so says the log, and so does what the back-end gets.
+    /// Each request falls on its lane at its host: so says what the back-end gets, and so does the
+    /// log.
     #[track_caller]
-    fn falls_on(&self, lane: &str, host: &str, request: Request, index: usize) {
-        let id = format!("case-{index}");
-        let request = request.on(host).field("X-Correlation-Id", &id);
-        let shown = String::from_utf8_lossy(&request.bytes()).into_owned();
-        let answer = self.gateway.client_for(host).ask(&request);
-        let line = self
-            .gateway
-            .logged("the case", |line| line["request_id"] == id.as_str());
-        assert_eq!(line["lane"], lane, "{shown}");
-        if lane == "denied" {
-            assert!(matches!(answer.status, 400 | 401), "{shown}: {answer:?}");
-            if answer.status == 401 {
-                answer.expect_json(401);
+    fn fall_on<'a>(&self, cases: impl IntoIterator<Item = (&'a str, &'a str, Request)>) {
+        let mut expected = Vec::new();
+        for (index, (lane, host, request)) in cases.into_iter().enumerate() {
+            let id = format!("case-{index}");
+            let request = request.on(host).field("X-Correlation-Id", &id);
+            let shown = String::from_utf8_lossy(&request.bytes()).into_owned();
+            let answer = self.gateway.client_for(host).ask(&request);
+            if lane == "denied" {
+                assert!(matches!(answer.status, 400 | 401), "{shown}: {answer:?}");
+                if answer.status == 401 {
+                    answer.expect_json(401);
+                }
+                assert_eq!(self.backend.requests(), [], "{shown}");
+            } else {
+                assert_eq!(answer.status, 200, "{lane}: {shown}: {answer:?}");
+                let received = self.backend.one();
+                let identities = received.folded("X-Auth-Username").len();
+                let named = usize::from(lane == "user");
+                assert_eq!(identities, named, "{shown}: {received:#?}");
+                let told = received.field("x-correlation-id");
+                assert_eq!(told, Some(id.as_str()), "{shown}");
             }
-            assert_eq!(self.backend.requests(), [], "{shown}");
-        } else {
-            answer.expect(200);
-            let received = self.backend.one();
-            let identities = received.folded("X-Auth-Username").len();
-            assert_eq!(
-                identities,
-                usize::from(lane == "user"),
-                "{shown}: {received:#?}"
-            );
-            assert_eq!(
-                received.field("x-correlation-id"),
-                Some(id.as_str()),
-                "{shown}"
-            );
+            expected.push((id, lane, shown));
+        }
+        for (id, lane, shown) in expected {
+            let line = self
+                .gateway
+                .logged("the case", |line| line["request_id"] == id.as_str());
+            assert_eq!(line["lane"], lane, "{shown}");
         }
     }
 }

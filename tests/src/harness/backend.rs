@@ -131,7 +131,7 @@ impl Backend {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
-    /// Every byte that came, in whatever connection (the first [`RAW_CAP`] of them).
+    /// Every byte that came, in whatever connection; the first 8 MiB of them.
     pub fn raw(&self) -> Vec<u8> {
         self.shared.raw.lock().unwrap().clone()
     }
