@@ -1,5 +1,6 @@
 //! `cargo xtask test` and `prove`: every check, each as a step; the last line counts them.
 
+mod demo;
 mod steps;
 mod tally;
 

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 use super::tally::Tally;
-use super::{Scale, Suite};
+use super::{Scale, Suite, demo};
 use crate::command::{cargo, echo, run as command};
 use crate::fuzz::{self, Target};
 use crate::setup::{self, Level};
@@ -94,6 +94,7 @@ pub(super) fn run(suite: &mut Suite, workspace: &Workspace, scale: Scale) {
             .env("GATEWAY_TEST_SCALE", scale.as_str());
         test(&mut tests, tally)
     });
+    suite.step("demo", |_| demo::check(workspace));
     suite.step("fuzz targets: clippy", |_| fuzz::clippy(workspace));
     suite.step("fuzz targets: build", |_| fuzz::build(workspace, None));
     for target in Target::all() {
