@@ -1,11 +1,11 @@
 //! Who can use which form of answer (docs/lanes.md).
 
-use wire::{Head, Method, Name};
+use wire::{Fields, Head, Method, Name};
 
 use crate::Form;
 
 /// HTML for a navigating browser, Connect's JSON for everything else: `Sec-Fetch-Mode: navigate`,
-/// or a GET that accepts `text/html` and shows no sign of a script; never an upgrade and never a
+/// or a GET that accepts `text/html`, not JSON, and shows no sign of a script; never an upgrade and never a
 /// path with `/__api__/` in it.
 pub(crate) fn form(head: &Head, websocket: bool) -> Form {
     let fields = head.fields();
@@ -15,7 +15,8 @@ pub(crate) fn form(head: &Head, websocket: bool) -> Form {
             head.method() == Method::Get
                 && !fields.contains(Name::SecFetchMode)
                 && !fields.contains(Name::XRequestedWith)
-                && fields.all(Name::Accept).any(accepts_html)
+                && accepts(fields, b"text/html")
+                && !accepts(fields, b"application/json")
         }
     };
     match navigates && !websocket && !mentions_api(head.path()) {
@@ -31,16 +32,15 @@ fn mentions_api(path: &[u8]) -> bool {
     path.windows(api.len()).any(|part| part == api)
 }
 
-/// Whether an `Accept` value names `text/html` (RFC 9110 §12.5.1). A range that merely includes it
-/// (`*/*`) is what every script sends.
-fn accepts_html(value: &[u8]) -> bool {
-    value.split(|byte| *byte == b',').any(|range| {
-        let media = range.split(|byte| *byte == b';').next();
-        media
-            .unwrap_or_default()
-            .trim_ascii()
-            .eq_ignore_ascii_case(b"text/html")
-    })
+/// Whether `Accept` names a media type (RFC 9110 §12.5.1). A range that merely includes it (`*/*`)
+/// is what every script sends.
+fn accepts(fields: &Fields, media_type: &[u8]) -> bool {
+    let ranges = fields
+        .all(Name::Accept)
+        .flat_map(|value| value.split(|byte| *byte == b','));
+    ranges
+        .filter_map(|range| range.split(|byte| *byte == b';').next())
+        .any(|media| media.trim_ascii().eq_ignore_ascii_case(media_type))
 }
 
 #[cfg(test)]
@@ -63,7 +63,7 @@ mod tests {
             &["Sec-Fetch-Mode: navigate", browser][..],
             &["Sec-Fetch-Mode: navigate"],
             &[browser],
-            &["Accept: application/json", "Accept: TEXT/HTML;level=1"],
+            &["Accept: image/png", "Accept: TEXT/HTML;level=1"],
         ] {
             assert_eq!(form_of("GET /content/1/", fields), Form::Html, "{fields:?}");
         }
@@ -78,6 +78,7 @@ mod tests {
             ("GET /x", &[][..]),
             ("GET /x", &["Accept: */*"]),
             ("GET /x", &["Accept: application/json"]),
+            ("GET /x", &["Accept: application/json", "Accept: text/html"]),
             ("GET /x", &["Accept: text/htmlx"]),
             ("POST /x", &[browser]),
             ("HEAD /x", &[browser]),

@@ -130,7 +130,8 @@ impl Answerer<'_, '_> {
         push_field(&mut head, b"Connection", b"Upgrade");
         push_field(&mut head, b"Upgrade", b"websocket");
         head.extend_from_slice(b"\r\n");
-        self.begin(101);
+        self.report.begun(101);
+        self.progress.committed.set(true);
         self.write(head).await?;
         Ok(Answered::Upgraded)
     }
@@ -157,7 +158,7 @@ impl Answerer<'_, '_> {
             push_field(&mut head, b"Connection", b"keep-alive");
         }
         head.extend_from_slice(b"\r\n");
-        self.begin(answer.head.status());
+        self.report.begun(answer.head.status());
 
         let timeouts = &self.worker.shared.timeouts;
         self.timer.restart(Instant::now(), timeouts.answer);
@@ -174,7 +175,7 @@ impl Answerer<'_, '_> {
             read_period: timeouts.answer,
             write_period: timeouts.body,
             moved: &self.progress.bytes_out,
-            accepted: &std::cell::Cell::new(false),
+            accepted: &self.progress.committed,
         };
         let keep_upstream = answer.keep_alive;
         let relayed = flow.run(out).await;
@@ -200,12 +201,6 @@ impl Answerer<'_, '_> {
                 Err(bad_answer(&error.to_string()))
             }
         }
-    }
-
-    /// From here on the client has this answer and no other.
-    fn begin(&mut self, status: u16) {
-        self.progress.committed.set(true);
-        self.report.begun(status);
     }
 
     fn write_kept(&mut self, answer: &Answer, head: &mut BytesMut) {

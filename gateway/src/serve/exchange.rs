@@ -63,7 +63,7 @@ pub(super) struct Progress {
     pub(super) accepted: Cell<bool>,
     /// A byte came back.
     pub(super) answered: Cell<bool>,
-    /// The final answer's head is on its way to the client: no other answer can be given.
+    /// The client has some of the final answer: no other one can be given.
     pub(super) committed: Cell<bool>,
     /// The whole request is with the back-end.
     pub(super) uploaded: Cell<bool>,

@@ -60,7 +60,7 @@ impl Client {
 pub(crate) async fn serve(worker: &Rc<Worker>, mut client: Client) {
     loop {
         let after = match client.next_head(worker).await {
-            Next::Ended => return,
+            Next::Ended => return client.close().await,
             Next::Head(bytes) => client.handle(worker, bytes).await,
             Next::Refused(reason) => client.refuse_head(worker, reason).await,
         };
@@ -225,6 +225,13 @@ impl Client {
         After::Linger
     }
 
+    /// Ends a connection on which nothing is owed: with close_notify, so that the client can tell
+    /// this end from an attacker's.
+    async fn close(self) {
+        // A client that is gone cannot be told; one that takes nothing is not waited for.
+        let _ = timeout(CLOSE, self.transport.shutdown()).await;
+    }
+
     /// Ends our direction, then reads what the client still sends, for a while: closing at once
     /// would reset the connection and could destroy the answer before the client reads it.
     async fn linger(mut self) {
@@ -281,6 +288,9 @@ const HEAD_READ: usize = 4 * 1024;
 
 /// Larger ones continue with this much.
 const HEAD_READ_MORE: usize = 16 * 1024;
+
+/// How long the end of an idle connection may take to write.
+const CLOSE: Duration = Duration::from_secs(1);
 
 /// How long a closing connection is still read from.
 const LINGER: Duration = Duration::from_secs(5);
