@@ -75,6 +75,7 @@ fn lines_of_all_workers_are_appended_whole() {
     // A full queue may drop lines; none may vanish uncounted or come twice or out of order.
     let ids = ids(&scratch.log());
     assert_eq!(ids[0], "old");
+    assert!(ids.len() > 1, "nothing was written");
     assert_eq!(
         ids.len() as u64 - 1 + dropped(&telemetry, "queue_full"),
         4 * 500
@@ -84,7 +85,6 @@ fn lines_of_all_workers_are_appended_whole() {
         let own = ids.iter().filter_map(|id| id.strip_prefix(&prefix));
         let own: Vec<u32> = own.map(|index| index.parse().unwrap()).collect();
         assert!(own.is_sorted_by(|a, b| a < b), "worker {worker}: {own:?}");
-        assert!(!own.is_empty());
     }
 }
 
