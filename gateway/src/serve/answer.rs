@@ -176,6 +176,7 @@ impl Answerer<'_, '_> {
             write_period: timeouts.body,
             moved: &self.progress.bytes_out,
             accepted: &self.progress.committed,
+            blocked: &self.progress.client_blocks,
         };
         let keep_upstream = answer.keep_alive;
         let relayed = flow.run(out).await;

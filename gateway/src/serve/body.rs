@@ -39,6 +39,8 @@ pub(super) struct Flow<'a> {
     pub(super) moved: &'a Cell<u64>,
     /// Set once the receiver has accepted anything.
     pub(super) accepted: &'a Cell<bool>,
+    /// Whether the receiver makes us wait: if time runs out, it is to blame and not the sender.
+    pub(super) blocked: &'a Cell<bool>,
 }
 
 /// Why a body did not go through.
@@ -112,7 +114,6 @@ impl Flow<'_> {
 
     /// Writes all of `out`; a receiver that makes us wait is given its own period.
     async fn write(&self, out: &mut Outgoing, flush: bool) -> Result<(), FlowError> {
-        let mut waiting = false;
         let written = {
             let mut work = pin!(async {
                 while !out.is_empty() {
@@ -124,15 +125,14 @@ impl Flow<'_> {
             });
             poll_fn(|cx| {
                 let polled = work.as_mut().poll(cx);
-                if polled.is_pending() && !waiting {
-                    waiting = true;
+                if polled.is_pending() && !self.blocked.replace(true) {
                     self.timer.restart(Instant::now(), self.write_period);
                 }
                 polled
             })
             .await
         };
-        if waiting {
+        if self.blocked.take() {
             self.timer.restart(Instant::now(), self.read_period);
         }
         written.map_err(FlowError::Write)

@@ -67,6 +67,10 @@ pub(super) struct Progress {
     pub(super) committed: Cell<bool>,
     /// The whole request is with the back-end.
     pub(super) uploaded: Cell<bool>,
+    /// The back-end takes nothing at the moment.
+    pub(super) upstream_blocks: Cell<bool>,
+    /// The client takes nothing at the moment.
+    pub(super) client_blocks: Cell<bool>,
     /// Payload bytes up.
     pub(super) bytes_in: Cell<u64>,
     /// Payload bytes down.
@@ -151,6 +155,7 @@ impl Attempt<'_> {
                 write_period: timeouts.body,
                 moved: &progress.bytes_in,
                 accepted: &progress.accepted,
+                blocked: &progress.upstream_blocks,
             };
             flow.run(out).await?;
             progress.uploaded.set(true);
@@ -224,22 +229,25 @@ impl Attempt<'_> {
         }
     }
 
+    /// Time ran out: whoever was waited for is to blame.
     fn expired(&self, progress: &Progress, report: &mut Report<'_>) -> End {
-        if progress.committed.get() {
-            report.broken("the answer stood still");
-            End::Aborted
-        } else if progress.uploaded.get() {
-            let limit = self.worker.shared.timeouts.answer;
-            let error = UpstreamError::new(Fault::Timeout, format!("no answer within {limit:?}"));
-            // A back-end that took the request may be at work on it: never twice.
-            End::Failed {
-                error,
-                untouched: false,
-                unanswered: false,
-            }
-        } else {
-            End::Refused(Reason::BodyTimeout)
+        let timeouts = &self.worker.shared.timeouts;
+        if progress.committed.get() && progress.client_blocks.get() {
+            report.broken("the client took nothing of its answer for too long");
+            return End::Aborted;
         }
+        let uploading = !progress.uploaded.get();
+        if !progress.committed.get() && uploading && !progress.upstream_blocks.get() {
+            return End::Refused(Reason::BodyTimeout);
+        }
+        let detail = match uploading {
+            true => format!("it took nothing of the request for {:?}", timeouts.body),
+            false => format!("it was silent for {:?}", timeouts.answer),
+        };
+        // A back-end that took the request may be at work on it: never twice.
+        progress.accepted.set(true);
+        progress.answered.set(true);
+        self.failed(UpstreamError::new(Fault::Timeout, detail), progress, report)
     }
 }
 

@@ -28,9 +28,10 @@ pub(super) async fn run(
     let period = worker.shared.timeouts.tunnel;
     client.timer.restart(Instant::now(), period);
     let (up, down) = (Cell::new(0), Cell::new(0));
-    let accepted = Cell::new(false);
+    let (accepted, up_blocked, down_blocked) =
+        (Cell::new(false), Cell::new(false), Cell::new(false));
     let timer = &client.timer;
-    let way = |from, buffer, to, moved| Flow {
+    let way = |from, buffer, to, moved, blocked| Flow {
         from,
         buffer,
         decoder: Decoder::UntilClose,
@@ -42,11 +43,12 @@ pub(super) async fn run(
         write_period: period,
         moved,
         accepted: &accepted,
+        blocked,
     };
     let outcome = {
         let (near, far) = (&client.transport, &lease.transport);
-        let up = one_way(way(near, &mut client.buffer, far, &up));
-        let down = one_way(way(far, &mut lease.buffer, near, &down));
+        let up = one_way(way(near, &mut client.buffer, far, &up, &up_blocked));
+        let down = one_way(way(far, &mut lease.buffer, near, &down, &down_blocked));
         both(pin!(up), pin!(down), timer).await
     };
     worker.cells.tunnel_closed();
