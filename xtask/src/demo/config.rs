@@ -64,11 +64,15 @@ key = "tls/server-key.pem"
 name = "connect"
 method = "basic"
 htpasswd = "users"
+failures_per_address = 60           # on loopback all clients share one address
+failures_per_account = 30
 
 [[realm]]
 name = "deployr"
 method = "basic"
 htpasswd = "users"
+failures_per_address = 60
+failures_per_account = 30
 
 # As Connect really is: plain HTTP on loopback.
 [[pool]]
