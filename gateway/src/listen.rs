@@ -2,9 +2,10 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
 use config::{Diagnostic, Listener, Origin};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 /// The sockets of every worker, by worker and listener, and the addresses that they have.
 #[derive(Debug)]
@@ -66,9 +67,21 @@ fn socket(address: &SocketAddr, shared: bool) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
     socket.set_nonblocking(true)?;
+    // On Linux, accepted sockets inherit both.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&keepalive())?;
     socket.bind(&(*address).into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Finds peers that have vanished without a word, and keeps middleboxes from forgetting a quiet
+/// WebSocket.
+pub(crate) fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new()
+        .with_time(KEEPALIVE_TIME)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(KEEPALIVE_RETRIES)
 }
 
 fn fault((address, origin): &(SocketAddr, Origin), error: &io::Error) -> Diagnostic {
@@ -82,6 +95,11 @@ fn fault((address, origin): &(SocketAddr, Origin), error: &io::Error) -> Diagnos
     };
     origin.fault(format!("cannot listen on {address}: {error}; {expected}"))
 }
+
+/// Below the minute after which common middleboxes forget a connection.
+const KEEPALIVE_TIME: Duration = Duration::from_secs(45);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+const KEEPALIVE_RETRIES: u32 = 4;
 
 /// The kernel cuts this to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;

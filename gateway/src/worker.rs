@@ -150,6 +150,13 @@ impl Worker {
         self.changed.notified().await;
     }
 
+    /// Ends when draining has begun.
+    pub(crate) async fn drain_begun(&self) {
+        while !self.is_draining() {
+            self.changed().await;
+        }
+    }
+
     /// An emptied field table.
     pub(crate) fn table(&self) -> Vec<Field> {
         self.tables.borrow_mut().pop().unwrap_or_default()
@@ -204,15 +211,20 @@ impl std::fmt::Debug for Worker {
 }
 
 async fn accept(worker: Rc<Worker>, listener: usize, socket: TcpListener) {
+    let mut failures: u32 = 0;
     loop {
         match socket.accept().await {
             Ok((stream, peer)) => {
+                failures = 0;
                 tokio::task::spawn_local(connection(Rc::clone(&worker), listener, stream, peer));
             }
             Err(error) => {
                 // Out of descriptors or memory, or the peer is gone already: none is a reason to
                 // stop, and none to spin.
-                tracing::warn!(listener, %error, "accept failed");
+                failures = failures.saturating_add(1);
+                if failures.is_power_of_two() {
+                    tracing::warn!(listener, %error, failures, "accept failed");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -221,14 +233,16 @@ async fn accept(worker: Rc<Worker>, listener: usize, socket: TcpListener) {
 
 async fn connection(worker: Rc<Worker>, listener: usize, stream: TcpStream, peer: SocketAddr) {
     let _open = Open::new(&worker, listener);
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "set_nodelay");
-    }
     let Some(front) = worker.shared.listeners.get(listener) else {
         return;
     };
     let limit = worker.shared.timeouts.head;
-    match timeout(limit, front.acceptor.accept(stream)).await {
+    let accepted = tokio::select! {
+        accepted = timeout(limit, front.acceptor.accept(stream)) => accepted,
+        // Nothing was asked yet, so nothing is owed.
+        () = worker.drain_begun() => return,
+    };
+    match accepted {
         Ok(Ok((transport, sni))) => {
             let peer = canonical(peer.ip());
             serve(

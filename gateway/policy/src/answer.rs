@@ -8,12 +8,13 @@ use crate::sanitise::remove_listed;
 use crate::{Forward, Kept, Policy, Realm};
 
 /// The field lines of an answer that go on to the client: not hop-by-hop ones or those that
-/// `Connection` names, not framing, not `Alt-Svc`, not a `Set-Cookie` with a gateway cookie's name.
+/// `Connection` names, not framing, not `Alt-Svc` or `Clear-Site-Data` (which could end the
+/// gateway's own session), not a `Set-Cookie` with a gateway cookie's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeptAnswer {
     /// The field lines.
     pub kept: Kept,
-    /// How many attempts to set a gateway cookie or `Alt-Svc` were removed.
+    /// How many attempts to set or clear a gateway cookie, or to set `Alt-Svc`, were removed.
     pub stripped: u32,
 }
 
@@ -34,7 +35,7 @@ impl KeptAnswer {
                 | Name::Trailer
                 | Name::TransferEncoding
                 | Name::Upgrade => {}
-                Name::AltSvc => stripped += 1,
+                Name::AltSvc | Name::ClearSiteData => stripped += 1,
                 Name::SetCookie if Realm::owns_cookie(cookie::set_cookie_name(line.value)) => {
                     stripped += 1;
                 }
@@ -67,6 +68,8 @@ impl Forward {
             out.extend_from_slice(b"=");
             out.extend_from_slice(&token.encode());
             out.extend_from_slice(b"; Path=/; Secure; HttpOnly; SameSite=Lax\r\n");
+            // Whatever the back-end says of its answer, no shared cache may keep this cookie.
+            push_field(out, b"Cache-Control", b"private");
         }
     }
 }

@@ -134,6 +134,7 @@ fn is_alias(folded: &Folded) -> bool {
         | Name::XRscAuthorization => true,
         Name::Accept
         | Name::AltSvc
+        | Name::ClearSiteData
         | Name::Other
         | Name::SetCookie
         | Name::UserAgent

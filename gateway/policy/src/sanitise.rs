@@ -98,6 +98,7 @@ impl<'a> Sanitised<'a> {
                 }
                 Name::Accept
                 | Name::AltSvc
+                | Name::ClearSiteData
                 | Name::Origin
                 | Name::SecFetchMode
                 | Name::SecWebSocketKey

@@ -5,15 +5,14 @@ use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 use policy::{Fault, Forward, KeptAnswer};
-use tokio::time::Instant;
 use wire::h1::{Answer, AnswerBody, HeadEnd, Request, parse_answer, push_field, push_status_line};
 use wire::{Method, Name, Version};
 
 use super::body::{Decoder, Flow, FlowError};
-use super::exchange::{Progress, room_for_head};
+use super::exchange::room_for_head;
+use super::progress::Progress;
 use super::report::Report;
 use crate::outgoing::Outgoing;
-use crate::timer::IdleTimer;
 use crate::tls::Transport;
 use crate::upstream::UpstreamError;
 use crate::worker::Worker;
@@ -26,8 +25,7 @@ pub(super) struct Answerer<'a, 'r> {
     pub(super) upstream: &'a Transport,
     pub(super) buffer: &'a mut BytesMut,
     pub(super) client: &'a Transport,
-    pub(super) timer: &'a IdleTimer,
-    pub(super) progress: &'a Progress,
+    pub(super) progress: &'a Progress<'a>,
     pub(super) report: &'a mut Report<'r>,
 }
 
@@ -97,7 +95,7 @@ impl Answerer<'_, '_> {
                 }
                 Ok(_) => {
                     self.progress.answered.set(true);
-                    self.timer.touch();
+                    self.progress.touch();
                 }
                 Err(error) => {
                     return Err(AnswerError::Upstream(UpstreamError::io(
@@ -131,7 +129,7 @@ impl Answerer<'_, '_> {
         push_field(&mut head, b"Upgrade", b"websocket");
         head.extend_from_slice(b"\r\n");
         self.report.begun(101);
-        self.progress.committed.set(true);
+        self.progress.down.accepted.set(true);
         self.write(head).await?;
         Ok(Answered::Upgraded)
     }
@@ -141,7 +139,7 @@ impl Answerer<'_, '_> {
         let framing = Framing::of(answer.body, http10);
         let keep_client = self.request.keep_alive
             && framing != Framing::Close
-            && self.progress.uploaded.get()
+            && self.progress.uploaded()
             && !self.worker.is_draining()
             // What follows a refused upgrade may be meant for the protocol that was refused
             // (Pingora's CVE-2026-2833).
@@ -160,8 +158,6 @@ impl Answerer<'_, '_> {
         head.extend_from_slice(b"\r\n");
         self.report.begun(answer.head.status());
 
-        let timeouts = &self.worker.shared.timeouts;
-        self.timer.restart(Instant::now(), timeouts.answer);
         let mut out = Outgoing::default();
         out.push(head.freeze());
         let flow = Flow {
@@ -171,12 +167,8 @@ impl Answerer<'_, '_> {
             to: self.client,
             chunked: framing == Framing::Chunked,
             limit: None,
-            timer: self.timer,
-            read_period: timeouts.answer,
-            write_period: timeouts.body,
-            moved: &self.progress.bytes_out,
-            accepted: &self.progress.committed,
-            blocked: &self.progress.client_blocks,
+            progress: self.progress,
+            side: &self.progress.down,
         };
         let keep_upstream = answer.keep_alive;
         let relayed = flow.run(out).await;
@@ -218,7 +210,8 @@ impl Answerer<'_, '_> {
             }
             // The length that a GET would have had (RFC 9110 §8.6); 204 has none.
             (Framing::Plain, AnswerBody::Empty)
-                if self.request.head.method() == Method::Head || answer.head.status() == 304 =>
+                if self.request.head.method() == Method::Head && answer.head.status() != 204
+                    || answer.head.status() == 304 =>
             {
                 if let Some(length) = answer.head.fields().only(Name::ContentLength) {
                     push_field(head, b"Content-Length", length);
@@ -236,7 +229,7 @@ impl Answerer<'_, '_> {
             self.client.flush().await
         };
         written.await.map_err(AnswerError::Client)?;
-        self.timer.touch();
+        self.progress.touch();
         Ok(())
     }
 }

@@ -1,18 +1,15 @@
 //! Moving one body: decode, frame anew, write, flush, read on. Back-pressure is the order of the
 //! steps: nothing more is read before what was read is written.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::time::Instant;
 use wire::h1::{AnswerBody, Body, ChunkError, Chunked, ChunkedDecoder};
 
+use super::progress::{Progress, Side};
 use crate::outgoing::Outgoing;
-use crate::timer::IdleTimer;
 use crate::tls::Transport;
 
 /// One direction of an exchange.
@@ -29,18 +26,10 @@ pub(super) struct Flow<'a> {
     pub(super) chunked: bool,
     /// The most payload that is let through.
     pub(super) limit: Option<u64>,
-    /// The connection's timer.
-    pub(super) timer: &'a IdleTimer,
-    /// How long the sender may be silent.
-    pub(super) read_period: Duration,
-    /// How long the receiver may take nothing.
-    pub(super) write_period: Duration,
-    /// Counts payload bytes.
-    pub(super) moved: &'a Cell<u64>,
-    /// Set once the receiver has accepted anything.
-    pub(super) accepted: &'a Cell<bool>,
-    /// Whether the receiver makes us wait: if time runs out, it is to blame and not the sender.
-    pub(super) blocked: &'a Cell<bool>,
+    /// The exchange.
+    pub(super) progress: &'a Progress<'a>,
+    /// Its state in this direction.
+    pub(super) side: &'a Side,
 }
 
 /// Why a body did not go through.
@@ -66,16 +55,27 @@ pub(super) enum FlowError {
 impl Flow<'_> {
     /// Writes what `out` already holds (a head), then the whole body.
     pub(super) async fn run(mut self, mut out: Outgoing) -> Result<(), FlowError> {
+        // A transport may take bytes and hold them back until it is flushed; nothing may be held
+        // back while we wait for more.
+        let mut flushed = true;
         loop {
             let ended = self.decode(&mut out)?;
             let more_to_decode = out.is_full() && !ended;
             if !out.is_empty() {
-                self.write(&mut out, !more_to_decode).await?;
+                flushed = false;
+                self.write(&mut out).await?;
+            }
+            if more_to_decode {
+                continue;
+            }
+            if !flushed {
+                self.flush().await?;
+                flushed = true;
             }
             if ended {
                 return Ok(());
             }
-            if !more_to_decode && !self.read().await? {
+            if !self.read().await? {
                 if !matches!(self.decoder, Decoder::UntilClose) {
                     return Err(FlowError::Ended);
                 }
@@ -84,16 +84,46 @@ impl Flow<'_> {
         }
     }
 
+    /// Writes all of `out`.
+    pub(super) async fn write(&self, out: &mut Outgoing) -> Result<(), FlowError> {
+        let written = self.watched(async {
+            while !out.is_empty() {
+                self.to.write_some(out).await?;
+                self.side.accepted.set(true);
+                self.progress.touch();
+            }
+            Ok(())
+        });
+        written.await.map_err(FlowError::Write)
+    }
+
+    async fn flush(&self) -> Result<(), FlowError> {
+        self.watched(self.to.flush())
+            .await
+            .map_err(FlowError::Write)
+    }
+
+    /// Notes while the receiver makes us wait.
+    async fn watched(&self, work: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            let polled = work.as_mut().poll(cx);
+            self.progress.block(self.side, polled.is_pending());
+            polled
+        })
+        .await
+    }
+
     /// Moves what the buffer holds to `out`; true at the body's end.
     fn decode(&mut self, out: &mut Outgoing) -> Result<bool, FlowError> {
         while !out.is_full() {
             match self.decoder.take(self.buffer)? {
                 Chunked::Data(data) => {
-                    let moved = self.moved.get() + data.len() as u64;
+                    let moved = self.side.moved.get() + data.len() as u64;
                     if self.limit.is_some_and(|limit| moved > limit) {
                         return Err(FlowError::TooLarge);
                     }
-                    self.moved.set(moved);
+                    self.side.moved.set(moved);
                     if self.chunked {
                         out.push_chunk(data);
                     } else {
@@ -112,39 +142,13 @@ impl Flow<'_> {
         Ok(false)
     }
 
-    /// Writes all of `out`; a receiver that makes us wait is given its own period.
-    async fn write(&self, out: &mut Outgoing, flush: bool) -> Result<(), FlowError> {
-        let written = {
-            let mut work = pin!(async {
-                while !out.is_empty() {
-                    self.to.write_some(out).await?;
-                    self.accepted.set(true);
-                    self.timer.touch();
-                }
-                if flush { self.to.flush().await } else { Ok(()) }
-            });
-            poll_fn(|cx| {
-                let polled = work.as_mut().poll(cx);
-                if polled.is_pending() && !self.blocked.replace(true) {
-                    self.timer.restart(Instant::now(), self.write_period);
-                }
-                polled
-            })
-            .await
-        };
-        if self.blocked.take() {
-            self.timer.restart(Instant::now(), self.read_period);
-        }
-        written.map_err(FlowError::Write)
-    }
-
     /// Reads more; false at the end of the stream.
     async fn read(&mut self) -> Result<bool, FlowError> {
         if self.buffer.capacity() - self.buffer.len() < READ_MIN {
             self.buffer.reserve(READ_SIZE);
         }
         let count = self.from.read(self.buffer).await.map_err(FlowError::Read)?;
-        self.timer.touch();
+        self.progress.touch();
         Ok(count > 0)
     }
 }

@@ -1,7 +1,6 @@
 //! One attempt to get a request answered: the body goes up while the answer comes down, both in
 //! one task, each with back-pressure.
 
-use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::{pending, poll_fn};
 use std::pin::pin;
@@ -10,11 +9,11 @@ use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 use policy::{Fault, Forward, Reason};
-use tokio::time::Instant;
 use wire::h1::{Body, Request};
 
 use super::answer::{AnswerError, Answered, Answerer};
 use super::body::{Decoder, Flow, FlowError};
+use super::progress::Progress;
 use super::report::Report;
 use super::tunnel;
 use super::{After, Client};
@@ -56,27 +55,6 @@ pub(super) enum End {
     Refused(Reason),
 }
 
-/// What both directions tell each other.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    /// The back-end accepted a byte.
-    pub(super) accepted: Cell<bool>,
-    /// A byte came back.
-    pub(super) answered: Cell<bool>,
-    /// The client has some of the final answer: no other one can be given.
-    pub(super) committed: Cell<bool>,
-    /// The whole request is with the back-end.
-    pub(super) uploaded: Cell<bool>,
-    /// The back-end takes nothing at the moment.
-    pub(super) upstream_blocks: Cell<bool>,
-    /// The client takes nothing at the moment.
-    pub(super) client_blocks: Cell<bool>,
-    /// Payload bytes up.
-    pub(super) bytes_in: Cell<u64>,
-    /// Payload bytes down.
-    pub(super) bytes_out: Cell<u64>,
-}
-
 /// What ended the two directions.
 enum Outcome {
     Answer(Result<Answered, AnswerError>),
@@ -86,16 +64,28 @@ enum Outcome {
 
 impl Attempt<'_> {
     pub(super) async fn run(mut self, client: &mut Client, report: &mut Report<'_>) -> End {
-        let progress = Progress::default();
-        let outcome = self.exchange(client, &progress, report).await;
-        report.received(progress.bytes_in.get());
-        report.sent(progress.bytes_out.get());
+        let timeouts = &self.worker.shared.timeouts;
+        let Client {
+            transport,
+            buffer,
+            timer,
+            ..
+        } = client;
+        let progress = Progress::new(
+            timer,
+            timeouts.body,
+            timeouts.answer,
+            has_body(self.request),
+        );
+        let outcome = self.exchange(transport, buffer, &progress, report).await;
+        report.received(progress.up.moved.get());
+        report.sent(progress.down.moved.get());
         match outcome {
             Outcome::Answer(Ok(Answered::Final {
                 keep_client,
                 keep_upstream,
             })) => {
-                let whole = progress.uploaded.get();
+                let whole = progress.uploaded();
                 End::Answered {
                     after: if keep_client && whole {
                         After::KeepAlive
@@ -124,45 +114,33 @@ impl Attempt<'_> {
     /// Runs both directions until the answer is complete or one of them cannot go on.
     async fn exchange(
         &mut self,
-        client: &mut Client,
-        progress: &Progress,
+        client: &Transport,
+        received: &mut BytesMut,
+        progress: &Progress<'_>,
         report: &mut Report<'_>,
     ) -> Outcome {
-        let timeouts = &self.worker.shared.timeouts;
-        let timer = &client.timer;
-        let has_body = !matches!(self.request.body, Body::Empty | Body::Zero);
-        timer.restart(
-            Instant::now(),
-            if has_body {
-                timeouts.body
-            } else {
-                timeouts.answer
-            },
-        );
-
         let mut out = Outgoing::default();
         out.push(self.head.clone());
+        let reused = self.lease.reused;
         let upload = async {
             let flow = Flow {
-                from: &client.transport,
-                buffer: &mut client.buffer,
+                from: client,
+                buffer: &mut *received,
                 decoder: Decoder::from(self.request.body),
                 to: &self.lease.transport,
                 chunked: self.request.body == Body::Chunked,
                 limit: self.forward.body_limit,
-                timer,
-                read_period: timeouts.body,
-                write_period: timeouts.body,
-                moved: &progress.bytes_in,
-                accepted: &progress.accepted,
-                blocked: &progress.upstream_blocks,
+                progress,
+                side: &progress.up,
             };
-            flow.run(out).await?;
-            progress.uploaded.set(true);
-            if has_body && !progress.committed.get() {
-                timer.restart(Instant::now(), timeouts.answer);
+            if reused && has_body(self.request) {
+                // If this connection turns out to be dead, the request is sent again: its body
+                // must not have left the buffer before a byte is accepted.
+                flow.write(&mut out).await?;
             }
-            Err(departure(&client.transport, &mut client.buffer).await)
+            flow.run(out).await?;
+            progress.upload_ended();
+            Err(departure(client, received).await)
         };
         let mut upload = pin!(upload);
         let answer = Answerer {
@@ -171,8 +149,7 @@ impl Attempt<'_> {
             forward: self.forward,
             upstream: &self.lease.transport,
             buffer: &mut self.lease.buffer,
-            client: &client.transport,
-            timer,
+            client,
             progress,
             report,
         };
@@ -192,7 +169,7 @@ impl Attempt<'_> {
             if let Poll::Ready(result) = answer.as_mut().poll(cx) {
                 return Poll::Ready(Outcome::Answer(result));
             }
-            timer.poll_expired(cx).map(|()| Outcome::Expired)
+            progress.poll_expired(cx).map(|()| Outcome::Expired)
         })
         .await;
         match (outcome, broken) {
@@ -207,8 +184,13 @@ impl Attempt<'_> {
         }
     }
 
-    fn failed(&self, error: UpstreamError, progress: &Progress, report: &mut Report<'_>) -> End {
-        if progress.committed.get() {
+    fn failed(
+        &self,
+        error: UpstreamError,
+        progress: &Progress<'_>,
+        report: &mut Report<'_>,
+    ) -> End {
+        if progress.down.accepted.get() {
             let app = self.worker.shared.apps.get(self.forward.app);
             if let Some(app) = app {
                 self.worker.cells.upstream_fault(app.pool, error.fault);
@@ -224,20 +206,20 @@ impl Attempt<'_> {
         }
         End::Failed {
             error,
-            untouched: !progress.accepted.get(),
+            untouched: !progress.up.accepted.get(),
             unanswered: !progress.answered.get(),
         }
     }
 
     /// Time ran out: whoever was waited for is to blame.
-    fn expired(&self, progress: &Progress, report: &mut Report<'_>) -> End {
+    fn expired(&self, progress: &Progress<'_>, report: &mut Report<'_>) -> End {
         let timeouts = &self.worker.shared.timeouts;
-        if progress.committed.get() && progress.client_blocks.get() {
+        if progress.down.blocked.get() {
             report.broken("the client took nothing of its answer for too long");
             return End::Aborted;
         }
-        let uploading = !progress.uploaded.get();
-        if !progress.committed.get() && uploading && !progress.upstream_blocks.get() {
+        let uploading = !progress.uploaded();
+        if !progress.down.accepted.get() && uploading && !progress.up.blocked.get() {
             return End::Refused(Reason::BodyTimeout);
         }
         let detail = match uploading {
@@ -245,7 +227,7 @@ impl Attempt<'_> {
             false => format!("it was silent for {:?}", timeouts.answer),
         };
         // A back-end that took the request may be at work on it: never twice.
-        progress.accepted.set(true);
+        progress.up.accepted.set(true);
         progress.answered.set(true);
         self.failed(UpstreamError::new(Fault::Timeout, detail), progress, report)
     }
@@ -273,8 +255,8 @@ async fn departure(client: &Transport, buffer: &mut BytesMut) -> FlowError {
     }
 }
 
-fn upload_failed(error: &FlowError, progress: &Progress, report: &mut Report<'_>) -> End {
-    if progress.uploaded.get() {
+fn upload_failed(error: &FlowError, progress: &Progress<'_>, report: &mut Report<'_>) -> End {
+    if progress.uploaded() {
         report.broken("the client went away before its answer was complete");
         return End::Aborted;
     }
@@ -286,11 +268,16 @@ fn upload_failed(error: &FlowError, progress: &Progress, report: &mut Report<'_>
             return End::Aborted;
         }
     };
-    if progress.committed.get() {
+    if progress.down.accepted.get() {
         report.broken(&error.to_string());
         return End::Aborted;
     }
     End::Refused(reason)
+}
+
+/// Whether the client sends a body.
+pub(super) fn has_body(request: &Request) -> bool {
+    !matches!(request.body, Body::Empty | Body::Zero)
 }
 
 /// An empty receive buffer with room for a head.

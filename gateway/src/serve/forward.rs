@@ -5,9 +5,9 @@ use std::rc::Rc;
 use bytes::{Bytes, BytesMut};
 use policy::{Forward, Reason, Refusal, RequestId};
 use wire::Method;
-use wire::h1::{Body, Request};
+use wire::h1::Request;
 
-use super::exchange::{Attempt, End};
+use super::exchange::{Attempt, End, has_body};
 use super::report::Report;
 use super::{After, Client};
 use crate::outgoing::Outgoing;
@@ -34,7 +34,9 @@ impl Client {
         forward.write_head(&worker.shared.policy, seen, request.body, id, &mut head);
         let head = head.freeze();
 
-        let mut continued = !request.expects_continue;
+        // Whoever has begun to send already does not wait for us (RFC 9110 §10.1.1).
+        let waits = request.expects_continue && has_body(request) && self.buffer.is_empty();
+        let mut continued = !waits;
         let mut retried = false;
         let failure = loop {
             let lease = match worker.pools.lease(pool, retried).await {
@@ -55,7 +57,7 @@ impl Client {
             if !continued {
                 // Only now is it certain that the body is wanted and has somewhere to go.
                 continued = true;
-                if self.write_continue().await.is_err() {
+                if !self.write_continue(worker).await {
                     report.broken("no 100 Continue could be written");
                     report.finish();
                     return After::Abort;
@@ -129,11 +131,11 @@ impl Client {
         self.refuse(worker, request, &refusal, report).await
     }
 
-    async fn write_continue(&self) -> std::io::Result<()> {
+    /// Has the client send its body; false if it is gone or takes nothing.
+    async fn write_continue(&self, worker: &Worker) -> bool {
         let mut out = Outgoing::default();
         out.push(Bytes::from_static(b"HTTP/1.1 100 Continue\r\n\r\n"));
-        self.transport.write_all(&mut out).await?;
-        self.transport.flush().await
+        self.write_in_time(worker, &mut out).await
     }
 }
 
@@ -141,8 +143,7 @@ impl Client {
 /// what ARCHITECTURE.md, "Retry", allows).
 fn is_safe(request: &Request) -> bool {
     let method = request.head.method();
-    matches!(method, Method::Get | Method::Head | Method::Options)
-        && matches!(request.body, Body::Empty | Body::Zero)
+    matches!(method, Method::Get | Method::Head | Method::Options) && !has_body(request)
 }
 
 /// A refusal after the decision, in the form that this client can use.

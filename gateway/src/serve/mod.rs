@@ -4,6 +4,7 @@ mod answer;
 mod body;
 mod exchange;
 mod forward;
+mod progress;
 mod reply;
 mod report;
 mod tunnel;
@@ -13,7 +14,7 @@ use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 use policy::{Decision, Form, Lane, Reason, Refusal, Step, Stripped};
-use tokio::time::{Duration, Instant, timeout};
+use tokio::time::{Duration, Instant, sleep, timeout};
 use wire::h1::{Body, HeadEnd, Request, parse_request};
 
 use self::report::Report;
@@ -70,7 +71,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, mut client: Client) {
                 let idle = worker.shared.timeouts.idle;
                 client.timer.restart(Instant::now(), idle);
             }
-            After::Linger => return client.linger().await,
+            After::Linger => return client.linger(worker).await,
         }
     }
 }
@@ -101,6 +102,7 @@ impl Client {
         let limit = worker.shared.max_head;
         let mut end = HeadEnd::default();
         let mut begun = false;
+        let mut hurried = false;
         loop {
             if !self.buffer.is_empty() {
                 if !begun {
@@ -130,7 +132,12 @@ impl Client {
                 () = self.timer.expired() => {
                     return if begun { Next::Refused(Reason::HeadTimeout) } else { Next::Ended };
                 }
-                () = worker.changed(), if !begun => {}
+                () = worker.drain_begun(), if !hurried => {
+                    hurried = true;
+                    if begun {
+                        self.timer.restart(Instant::now(), DRAIN_GRACE);
+                    }
+                }
             }
         }
     }
@@ -234,7 +241,7 @@ impl Client {
 
     /// Ends our direction, then reads what the client still sends, for a while: closing at once
     /// would reset the connection and could destroy the answer before the client reads it.
-    async fn linger(mut self) {
+    async fn linger(mut self, worker: &Worker) {
         let ended = async {
             self.transport.shutdown().await?;
             loop {
@@ -245,8 +252,16 @@ impl Client {
                 }
             }
         };
-        // Whether the client ends or the time does, the connection is over.
-        let _ = timeout(LINGER, ended).await;
+        let drained = async {
+            worker.drain_begun().await;
+            sleep(DRAIN_GRACE).await;
+        };
+        // Whoever ends first, the connection is over.
+        tokio::select! {
+            _ = ended => {}
+            () = sleep(LINGER) => {}
+            () = drained => {}
+        }
     }
 }
 
@@ -291,6 +306,10 @@ const HEAD_READ_MORE: usize = 16 * 1024;
 
 /// How long the end of an idle connection may take to write.
 const CLOSE: Duration = Duration::from_secs(1);
+
+/// How long a drain waits for what is not an exchange: the rest of a head, the end of a
+/// connection that was answered.
+const DRAIN_GRACE: Duration = Duration::from_secs(1);
 
 /// How long a closing connection is still read from.
 const LINGER: Duration = Duration::from_secs(5);

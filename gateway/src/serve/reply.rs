@@ -5,9 +5,11 @@ use std::time::SystemTime;
 
 use bytes::BytesMut;
 use policy::{Refusal, Reply};
+use tokio::time::Instant;
 use wire::Method;
-use wire::h1::{Body, Request, push_field, push_status_line};
+use wire::h1::{Request, push_field, push_status_line};
 
+use super::exchange::has_body;
 use super::report::Report;
 use super::{After, Client};
 use crate::outgoing::Outgoing;
@@ -24,9 +26,8 @@ impl Client {
     ) -> After {
         let reply = worker.shared.policy.reply(refusal, request.head.query());
         // A body that nobody will read ends the connection: it cannot be told from a next request.
-        let bodyless = matches!(request.body, Body::Empty | Body::Zero);
         // So can what follows a refused upgrade.
-        let plain = bodyless && !request.websocket;
+        let plain = !has_body(request) && !request.websocket;
         let keep = request.keep_alive && plain && !reply.close && !worker.is_draining();
         let head_only = request.head.method() == Method::Head;
         if self
@@ -55,20 +56,29 @@ impl Client {
         report.refused(refusal.reason);
         report.answered(reply.status);
         let mut out = Outgoing::default();
-        report.sent(reply.body.len() as u64);
+        if !head_only {
+            report.sent(reply.body.len() as u64);
+        }
         out.push(render(&reply, keep, head_only).freeze());
-        let written = async {
-            self.transport.write_all(&mut out).await?;
-            self.transport.flush().await
-        };
-        self.timer
-            .restart(tokio::time::Instant::now(), worker.shared.timeouts.body);
-        let written = tokio::select! {
-            written = written => written.is_ok(),
-            () = self.timer.expired() => false,
-        };
+        let written = self.write_in_time(worker, &mut out).await;
         report.finish();
         written
+    }
+}
+
+impl Client {
+    /// Writes all of `out`; false if the client is gone, or takes nothing for too long.
+    pub(super) async fn write_in_time(&self, worker: &Worker, out: &mut Outgoing) -> bool {
+        self.timer
+            .restart(Instant::now(), worker.shared.timeouts.body);
+        let written = async {
+            self.transport.write_all(out).await?;
+            self.transport.flush().await
+        };
+        tokio::select! {
+            written = written => written.is_ok(),
+            () = self.timer.expired() => false,
+        }
     }
 }
 

@@ -1,18 +1,16 @@
 //! A WebSocket after its 101: bytes both ways, each direction until its end.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
-
-use tokio::time::Instant;
+use std::time::Duration;
 
 use super::Client;
 use super::body::{Decoder, Flow, FlowError};
+use super::progress::Progress;
 use super::report::Report;
 use crate::outgoing::Outgoing;
-use crate::timer::IdleTimer;
 use crate::upstream::Lease;
 use crate::worker::Worker;
 
@@ -25,35 +23,27 @@ pub(super) async fn run(
     report: &mut Report<'_>,
 ) {
     worker.cells.tunnel_opened();
-    let period = worker.shared.timeouts.tunnel;
-    client.timer.restart(Instant::now(), period);
-    let (up, down) = (Cell::new(0), Cell::new(0));
-    let (accepted, up_blocked, down_blocked) =
-        (Cell::new(false), Cell::new(false), Cell::new(false));
-    let timer = &client.timer;
-    let way = |from, buffer, to, moved, blocked| Flow {
+    let timeouts = &worker.shared.timeouts;
+    let progress = Progress::new(&client.timer, timeouts.tunnel, timeouts.tunnel, false);
+    let way = |from, buffer, to, side| Flow {
         from,
         buffer,
         decoder: Decoder::UntilClose,
         to,
         chunked: false,
         limit: None,
-        timer,
-        read_period: period,
-        write_period: period,
-        moved,
-        accepted: &accepted,
-        blocked,
+        progress: &progress,
+        side,
     };
     let outcome = {
         let (near, far) = (&client.transport, &lease.transport);
-        let up = one_way(way(near, &mut client.buffer, far, &up, &up_blocked));
-        let down = one_way(way(far, &mut lease.buffer, near, &down, &down_blocked));
-        both(pin!(up), pin!(down), timer).await
+        let up = one_way(way(near, &mut client.buffer, far, &progress.up));
+        let down = one_way(way(far, &mut lease.buffer, near, &progress.down));
+        both(pin!(up), pin!(down), &progress, timeouts.body).await
     };
     worker.cells.tunnel_closed();
-    report.received(up.get());
-    report.sent(down.get());
+    report.received(progress.up.moved.get());
+    report.sent(progress.down.moved.get());
     match outcome {
         Some(Ok(())) => {}
         Some(Err(error)) => report.broken(&error.to_string()),
@@ -72,9 +62,10 @@ async fn one_way(flow: Flow<'_>) -> Result<(), FlowError> {
 async fn both(
     mut up: Pin<&mut impl Future<Output = Result<(), FlowError>>>,
     mut down: Pin<&mut impl Future<Output = Result<(), FlowError>>>,
-    timer: &IdleTimer,
+    progress: &Progress<'_>,
+    half_limit: Duration,
 ) -> Option<Result<(), FlowError>> {
-    let (mut up_ended, mut down_ended) = (false, false);
+    let (mut up_ended, mut down_ended, mut half_ended) = (false, false, false);
     poll_fn(|cx| {
         if !up_ended && let Poll::Ready(result) = up.as_mut().poll(cx) {
             up_ended = true;
@@ -88,10 +79,17 @@ async fn both(
                 return Poll::Ready(Some(result));
             }
         }
-        if up_ended && down_ended {
-            return Poll::Ready(Some(Ok(())));
+        match (up_ended, down_ended) {
+            (true, true) => return Poll::Ready(Some(Ok(()))),
+            (false, false) => {}
+            // Whoever keeps its direction open after the other has ended may only finish.
+            _ if !half_ended => {
+                half_ended = true;
+                progress.half_ended(half_limit);
+            }
+            _ => {}
         }
-        timer.poll_expired(cx).map(|()| None)
+        progress.poll_expired(cx).map(|()| None)
     })
     .await
 }

@@ -12,10 +12,12 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
 pub(crate) use client::Connector;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 pub(crate) use server::Acceptor;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
@@ -83,11 +85,24 @@ impl Transport {
         poll_fn(|cx| self.with(|io| Pin::new(io).poll_shutdown(cx))).await
     }
 
-    /// Whether an idle connection is still usable: open, and nothing has arrived unasked.
+    /// Whether an idle connection is still usable: open, and nothing has arrived unasked. Asks the
+    /// kernel (tokio may not know yet what has arrived) and, where there is TLS, rustls.
+    ///
+    /// A late session ticket makes a connection unusable as well: telling it from an answer that
+    /// nobody asked for is not worth it.
     pub(crate) fn is_quiet(&self) -> bool {
-        let mut unasked = BytesMut::with_capacity(1);
-        let mut cx = Context::from_waker(Waker::noop());
-        self.poll_read(&mut cx, &mut unasked).is_pending()
+        self.with(|io| match io {
+            Io::Client(io) => {
+                let (socket, session) = io.get_mut();
+                nothing_received(socket)
+                    && session
+                        .process_new_packets()
+                        .is_ok_and(|state| state.plaintext_bytes_to_read() == 0)
+            }
+            Io::Plain(socket) => nothing_received(socket),
+            // A client's connection is never pooled.
+            Io::Server(_) => false,
+        })
     }
 
     fn new(io: Io) -> Self {
@@ -160,6 +175,13 @@ impl AsyncWrite for Io {
             Self::Server(io) => Pin::new(io).poll_write_vectored(cx, bufs),
         }
     }
+}
+
+/// Whether the kernel holds nothing of an open connection: no bytes, no end, no error.
+fn nothing_received(socket: &TcpStream) -> bool {
+    let mut byte = [0_u8; 1];
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    matches!(recv(socket, &mut byte, flags), Err(Errno::AGAIN))
 }
 
 /// The one cryptography provider: aws-lc-rs (`ring` is banned).

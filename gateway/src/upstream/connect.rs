@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use config::{Diagnostic, ServerAddress};
 use policy::Fault;
+use socket2::SockRef;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use super::{UpstreamError, tls_cause};
+use crate::listen::keepalive;
 use crate::tls::{Connector, Transport};
 
 /// A back-end server, ready to connect to.
@@ -82,7 +84,11 @@ impl Server {
 
     async fn tcp(&self, address: SocketAddr) -> Result<TcpStream, UpstreamError> {
         let connected = TcpStream::connect(address).await;
-        let stream = connected.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
+        let stream = connected.and_then(|stream| {
+            stream.set_nodelay(true)?;
+            SockRef::from(&stream).set_tcp_keepalive(&keepalive())?;
+            Ok(stream)
+        });
         stream.map_err(|error| {
             let detail = format!("connecting to {} ({address}): {error}", self.url);
             UpstreamError::new(Fault::Connect, detail)

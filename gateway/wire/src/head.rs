@@ -275,6 +275,7 @@ names! {
     Accept = "accept",
     AltSvc = "alt-svc",
     Authorization = "authorization",
+    ClearSiteData = "clear-site-data",
     Connection = "connection",
     ContentLength = "content-length",
     Cookie = "cookie",

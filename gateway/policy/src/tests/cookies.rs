@@ -182,7 +182,8 @@ fn a_password_begins_a_session_unless_the_request_carries_it() {
         seen.forward().write_session(&policy, &mut out);
         let set = match expected {
             Some(token) => format!(
-                "Set-Cookie: __Host-gateway-staff={}; Path=/; Secure; HttpOnly; SameSite=Lax\r\n",
+                "Set-Cookie: __Host-gateway-staff={}; Path=/; Secure; HttpOnly; SameSite=Lax\r\n\
+                 Cache-Control: private\r\n",
                 std::str::from_utf8(&token.encode()).unwrap(),
             ),
             None => String::new(),

@@ -1,0 +1,102 @@
+//! What the two directions of an exchange know of each other, and how long they may be silent.
+
+use std::cell::Cell;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::timer::IdleTimer;
+
+/// The state of one exchange or tunnel, shared by both directions.
+#[derive(Debug)]
+pub(super) struct Progress<'a> {
+    timer: &'a IdleTimer,
+    /// While a sender owes a body, or a receiver takes nothing.
+    short: Cell<Duration>,
+    /// While a back-end is at work.
+    long: Cell<Duration>,
+    /// Towards the back-end.
+    pub(super) up: Side,
+    /// Towards the client. Once it has accepted a byte, no other answer can be given.
+    pub(super) down: Side,
+    /// A byte came back.
+    pub(super) answered: Cell<bool>,
+    /// The client still owes its body.
+    owed: Cell<bool>,
+    /// The whole request is with the back-end.
+    uploaded: Cell<bool>,
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+pub(super) struct Side {
+    /// The receiver accepted a byte.
+    pub(super) accepted: Cell<bool>,
+    /// The receiver makes us wait: if time runs out, it is to blame and not the sender.
+    pub(super) blocked: Cell<bool>,
+    /// Payload bytes.
+    pub(super) moved: Cell<u64>,
+}
+
+impl<'a> Progress<'a> {
+    /// Nothing has moved; measures silence from now. `owed`: the client owes a body.
+    pub(super) fn new(timer: &'a IdleTimer, short: Duration, long: Duration, owed: bool) -> Self {
+        let progress = Self {
+            timer,
+            short: Cell::new(short),
+            long: Cell::new(long),
+            up: Side::default(),
+            down: Side::default(),
+            answered: Cell::new(false),
+            owed: Cell::new(owed),
+            uploaded: Cell::new(false),
+        };
+        progress.rearm();
+        progress
+    }
+
+    /// Notes that something moved.
+    pub(super) fn touch(&self) {
+        self.timer.touch();
+    }
+
+    /// Notes whether a receiver makes us wait.
+    pub(super) fn block(&self, side: &Side, blocked: bool) {
+        if side.blocked.replace(blocked) != blocked {
+            self.rearm();
+        }
+    }
+
+    /// Notes that the whole request is with the back-end.
+    pub(super) fn upload_ended(&self) {
+        self.uploaded.set(true);
+        if self.owed.take() {
+            self.rearm();
+        }
+    }
+
+    /// Whether the whole request is with the back-end.
+    pub(super) fn uploaded(&self) -> bool {
+        self.uploaded.get()
+    }
+
+    /// Notes that one direction of a tunnel has ended: the other has no more than this, from now.
+    pub(super) fn half_ended(&self, limit: Duration) {
+        self.short.set(self.short.get().min(limit));
+        self.long.set(self.long.get().min(limit));
+        self.rearm();
+    }
+
+    /// Whether silence has lasted too long.
+    pub(super) fn poll_expired(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.timer.poll_expired(cx)
+    }
+
+    /// The one place that says how long silence may last.
+    fn rearm(&self) {
+        let waiting = self.up.blocked.get() || self.down.blocked.get() || self.owed.get();
+        let period = if waiting { &self.short } else { &self.long };
+        self.timer.restart(Instant::now(), period.get());
+    }
+}
