@@ -116,6 +116,8 @@ fn a_login_begins_a_session() {
     let mut attributes: Vec<_> = attributes.split("; ").map(str::to_lowercase).collect();
     attributes.sort();
     assert_eq!(attributes, ["httponly", "path=/", "samesite=lax", "secure"]);
+    // No shared cache may keep it.
+    assert_eq!(answer.all("cache-control"), ["private"]);
 
     // It stands for the password from here on, and is not set again.
     let mut client = gateway.client();
@@ -124,6 +126,7 @@ fn a_login_begins_a_session() {
             .ask(&Request::get("/").field("Cookie", pair))
             .expect(200);
         assert_eq!(answer.field("set-cookie"), None);
+        assert_eq!(answer.field("cache-control"), None);
         let answer = client
             .ask(&Request::get("/").by(&ALICE).field("Cookie", pair))
             .expect(200);

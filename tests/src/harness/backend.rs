@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustix::net::connect_unspec;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::answer::Head;
 use super::client::find;
-use super::poll;
+use super::{Socket, poll};
 
 /// The answer of a back-end that has nothing special to say.
 pub const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -237,6 +238,19 @@ impl Conn {
         self.index
     }
 
+    /// The gateway's end of this connection.
+    pub fn peer(&self) -> Option<Socket> {
+        let (local, remote) = self.ports();
+        Socket::find(remote, local)
+    }
+
+    /// The ports of this connection: the back-end's and the gateway's.
+    pub fn ports(&self) -> (u16, u16) {
+        let socket = self.socket();
+        let (local, remote) = (socket.local_addr(), socket.peer_addr());
+        (local.unwrap().port(), remote.unwrap().port())
+    }
+
     /// Reads a whole request and records it. None when the connection ends before its head.
     /// What is ambiguous or not re-framed fails the test.
     pub fn request(&mut self) -> Option<Received> {
@@ -410,6 +424,11 @@ impl Conn {
     pub fn close(&mut self) {
         self.end_sending();
         let _gone = self.socket().shutdown(Shutdown::Both);
+    }
+
+    /// Resets the connection.
+    pub fn reset(&mut self) {
+        connect_unspec(self.socket()).unwrap();
     }
 
     fn until_len(&mut self, count: usize) -> bool {

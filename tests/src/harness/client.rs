@@ -50,6 +50,11 @@ impl Client {
         Self::over(Stream::Plain(tcp(address)))
     }
 
+    /// Its own port.
+    pub fn port(&self) -> u16 {
+        self.socket().local_addr().unwrap().port()
+    }
+
     /// Sends bytes; fails the test if they cannot all be sent.
     #[track_caller]
     pub fn send(&mut self, bytes: &[u8]) -> &mut Self {
@@ -314,11 +319,14 @@ impl Client {
     }
 
     fn patience(&self, patience: Duration) {
-        let tcp = match &self.stream {
+        self.socket().set_read_timeout(Some(patience)).unwrap();
+    }
+
+    fn socket(&self) -> &TcpStream {
+        match &self.stream {
             Stream::Plain(tcp) => tcp,
             Stream::Tls(tls) => &tls.sock,
-        };
-        tcp.set_read_timeout(Some(patience)).unwrap();
+        }
     }
 }
 

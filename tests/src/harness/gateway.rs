@@ -203,6 +203,27 @@ impl Gateway {
         self.signal(Signal::HUP);
     }
 
+    /// Stops it: until [`Gateway::resume`], only the kernel acts on its connections.
+    #[track_caller]
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+        let tasks = format!("/proc/{}/task", self.child.id());
+        poll::until("every thread has stopped", || {
+            let mut tasks = std::fs::read_dir(&tasks).unwrap();
+            let stopped = tasks.all(|task| {
+                let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap();
+                // proc(5): the state follows the name, which ends with the last `)`.
+                stat.rsplit_once(") ").unwrap().1.starts_with('T')
+            });
+            stopped.then_some(())
+        });
+    }
+
+    /// Lets it go on after [`Gateway::pause`].
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
     /// Waits for its end after [`Gateway::terminate`].
     #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {

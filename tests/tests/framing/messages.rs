@@ -71,6 +71,11 @@ fn answers_without_a_body_end_at_their_head() {
         ("HEAD", b"HTTP/1.1 200 OK\r\n\r\n", None),
         ("GET", b"HTTP/1.1 204 No Content\r\n\r\n", None),
         (
+            "HEAD",
+            b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
+            None,
+        ),
+        (
             "GET",
             b"HTTP/1.1 304 Not Modified\r\nContent-Length: 1000\r\nETag: \"x\"\r\n\r\n",
             Some("1000"),

@@ -123,6 +123,8 @@ fn answers_cannot_set_the_gateways_cookies() {
           Set-Cookie:  __Host-gateway-staff =evil\r\n\
           Set-Cookie: rsconnect=fine; Path=/\r\n\
           Alt-Svc: h3=\":443\"\r\n\
+          Clear-Site-Data: \"cookies\"\r\n\
+          cleaR-site-datA: \"*\"\r\n\
           X-Other: fine\r\n\r\nok",
     );
     let gateway = Setup::connect(&backend).start();
@@ -130,11 +132,12 @@ fn answers_cannot_set_the_gateways_cookies() {
     let answer = gateway.ask(&request).expect(200);
     assert_eq!(answer.all("set-cookie"), ["rsconnect=fine; Path=/"]);
     assert_eq!(answer.field("alt-svc"), None);
+    assert_eq!(answer.field("clear-site-data"), None);
     assert_eq!(answer.field("x-other"), Some("fine"));
     gateway.counted(
         "connect_gateway_stripped_headers_total",
         &[("kind", "answer")],
-        6.0,
+        8.0,
     );
 }
 
