@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use gateway_tests::harness::{ALICE, Backend, Broken, OK, Request, Setup, poll};
+use gateway_tests::harness::{ALICE, Backend, Broken, Client, OK, Request, Setup, poll};
 
 #[test]
 fn silence_is_bounded_everywhere() {
@@ -99,6 +100,94 @@ fn draining_finishes_what_was_begun() {
 }
 
 #[test]
+fn a_drain_waits_for_exchanges_only() {
+    let backend = Backend::scripted(|conn| {
+        if conn.head().is_some() {
+            conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+            // So long the exchange takes.
+            assert!(conn.is_silent(Duration::from_secs(1)));
+            conn.send(b"whole");
+        }
+    });
+    let mut gateway = Setup::connect(&backend)
+        .line("gateway", "drain = \"20s\"")
+        .line("timeouts", "head = \"20s\"")
+        .start();
+    // No handshake, and half a head.
+    let mut bare = Client::plain(gateway.address());
+    let mut partial = gateway.client();
+    partial.send(b"GET / HTTP/1.1\r\nHost: conn");
+    // A refused upload whose client neither sends nor goes.
+    let mut refused = gateway.client();
+    let upload = Request::new("POST", "/").field("Content-Length", "1000000");
+    refused.ask(&upload).expect_json(401);
+    let mut busy = gateway.client();
+    busy.send(&Request::get("/slow").by(&ALICE).bytes());
+    assert_eq!(busy.answer_head().status, 200);
+    gateway.counted("connect_gateway_connections_open", &[], 4.0);
+    let begun = Instant::now();
+    gateway.terminate();
+    assert_eq!(busy.raw(5), b"whole");
+    assert_eq!(gateway.wait().code(), Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(4), "too late");
+    bare.expect_end();
+    partial.answer().expect_json(408);
+    refused.expect_end();
+}
+
+#[test]
+fn whoever_is_waited_for_has_its_own_time() {
+    let (uploaded, complete): (Sender<()>, Receiver<()>) = channel();
+    let uploaded = Mutex::new(uploaded);
+    let backend = Backend::scripted(move |conn| {
+        let Some(request) = conn.head() else { return };
+        if request.target != "/early" {
+            // It takes nothing.
+            poll::until("the gateway gives up", || {
+                conn.peer()
+                    .is_none_or(|socket| !socket.established)
+                    .then_some(())
+            });
+            return;
+        }
+        conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n");
+        let left = || conn.peer().map(|socket| socket.unsent);
+        poll::settled("the upload", Duration::from_millis(100), left);
+        assert!(left().is_some_and(|unsent| unsent > 0), "no back-pressure");
+        assert!(conn.skip(UPLOAD));
+        uploaded.lock().unwrap().send(()).unwrap();
+        // It is at work for longer than a body may pause, though not an answer.
+        assert!(conn.is_silent(Duration::from_millis(1500)));
+        conn.send(b"3\r\nEND\r\n0\r\n\r\n");
+    });
+    let gateway = Setup::connect(&backend)
+        .line("timeouts", "body = \"1s\"\nanswer = \"20s\"")
+        .start();
+    let upload = |target: &str| {
+        let request = Request::new("POST", target).by(&ALICE);
+        let mut client = gateway.client();
+        client.send(&request.field("Content-Length", &UPLOAD.to_string()).bytes());
+        client
+    };
+    let mut early = upload("/early");
+    early.send(&vec![b'x'; usize::try_from(UPLOAD).unwrap()]);
+    complete.recv_timeout(poll::PATIENCE).unwrap();
+    assert_eq!(early.answer().expect(200).text(), "hiEND");
+    // A client that owes its body, and a back-end that does not take it.
+    let mut owing = upload("/stuck");
+    owing.send(b"half").answer().expect_json(408);
+    let mut stuck = upload("/stuck");
+    let part = vec![b'x'; 1 << 20];
+    let mut sent = 0;
+    while sent < UPLOAD && stuck.try_send(&part).is_ok() {
+        sent += part.len() as u64;
+    }
+    stuck.answer().expect_json(504);
+    let labels = [("cause", "upstream_timeout")];
+    gateway.counted("connect_gateway_upstream_errors_total", &labels, 1.0);
+}
+
+#[test]
 fn a_client_that_goes_away_frees_its_back_end() {
     let freed = Arc::new(AtomicBool::new(false));
     let flag = freed.clone();
@@ -124,3 +213,6 @@ fn a_client_that_goes_away_frees_its_back_end() {
     assert!(line["status"].is_null(), "{line}");
     gateway.ask(&Request::get("/").by(&ALICE)).expect(200);
 }
+
+/// More than the kernel takes for a receiver that does not read.
+const UPLOAD: u64 = 20 << 20;

@@ -10,6 +10,7 @@
 )]
 
 mod endings;
+mod held_back;
 mod messages;
 mod pressure;
 mod streaming;

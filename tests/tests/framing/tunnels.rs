@@ -1,8 +1,9 @@
 //! Upgrades: after a 101 and only then.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use gateway_tests::harness::{ALICE, Backend, HANDSHAKE, Request, Setup, poll};
 
@@ -185,6 +186,51 @@ fn tunnels_half_close() {
     gateway.logged("the tunnel", |line| {
         line["path"] == "/ws" && line["bytes_in"] == 18
     });
+}
+
+#[test]
+fn half_a_tunnel_does_not_stay() {
+    // Whichever ends its direction, the other keeps silent and does not end its own.
+    for by_client in [true, false] {
+        let (tell, over) = channel();
+        let over = Mutex::new(over);
+        let backend = Backend::scripted(move |conn| {
+            if conn.head().is_none() {
+                return;
+            }
+            conn.send(SWITCHING);
+            if by_client {
+                assert_eq!(conn.read_out(), b"");
+                let over = over.lock().unwrap().recv_timeout(poll::PATIENCE);
+                over.expect("the tunnel ends although this end stays open");
+            } else {
+                assert!(conn.exactly(2).is_some());
+                conn.end_sending();
+                assert_eq!(conn.read_out(), b"");
+            }
+        });
+        let gateway = Setup::connect(&backend)
+            .line("timeouts", "body = \"1s\"")
+            .start();
+        let mut client = gateway.client();
+        client.send(&Request::get("/ws").by(&ALICE).fields(HANDSHAKE).bytes());
+        assert_eq!(client.answer().status, 101);
+        gateway.counted("connect_gateway_tunnels_open", &[], 1.0);
+        let begun = Instant::now();
+        if by_client {
+            client.end_sending();
+        } else {
+            client.send(b"go");
+        }
+        client.expect_end();
+        poll::until("no tunnel is open", || {
+            (gateway.metrics().sum("connect_gateway_tunnels_open", &[]) == 0.0).then_some(())
+        });
+        tell.send(()).unwrap();
+        assert!(begun.elapsed() > Duration::from_millis(900), "too soon");
+        assert!(begun.elapsed() < Duration::from_secs(4), "too late");
+        assert!(gateway.logged("it", |line| line["path"] == "/ws")["error"].is_string());
+    }
 }
 
 /// A 101 to [`HANDSHAKE`].

@@ -50,12 +50,16 @@ fn a_wanted_upload_is_told_to_continue() {
             "the gateway has answered it"
         );
     }
-    // A client that does not wait is served as well.
-    let request = Request::post("/x", b"body")
-        .by(&ALICE)
-        .field("Expect", "100-continue");
-    client.ask(&request).expect(200);
-    assert_eq!(backend.one().body, b"body");
+    // A client that does not wait is served as well. It is not told to, nor is one that has
+    // nothing to send.
+    for body in [&b"body"[..], b""] {
+        let request = Request::post("/x", body)
+            .by(&ALICE)
+            .field("Expect", "100-continue");
+        let answer = client.ask(&request).expect(200);
+        assert_eq!(answer.interim, []);
+        assert_eq!(backend.one().body, body);
+    }
 }
 
 #[test]
