@@ -136,53 +136,57 @@ fn a_drain_waits_for_exchanges_only() {
 }
 
 #[test]
-fn whoever_is_waited_for_has_its_own_time() {
-    let (uploaded, complete): (Sender<()>, Receiver<()>) = channel();
-    let uploaded = Mutex::new(uploaded);
-    let backend = Backend::scripted(move |conn| {
-        let Some(request) = conn.head() else { return };
-        if request.target != "/early" {
-            // It takes nothing.
-            poll::until("the gateway gives up", || {
-                conn.peer()
-                    .is_none_or(|socket| !socket.established)
-                    .then_some(())
-            });
+fn a_back_end_may_pause_after_an_early_answer() {
+    let backend = Backend::scripted(|conn| {
+        if conn.head().is_none() {
             return;
         }
         conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n");
         let left = || conn.peer().map(|socket| socket.unsent);
-        poll::settled("the upload", Duration::from_millis(100), left);
+        poll::settled("the upload", Duration::from_millis(50), left);
         assert!(left().is_some_and(|unsent| unsent > 0), "no back-pressure");
         assert!(conn.skip(UPLOAD));
-        uploaded.lock().unwrap().send(()).unwrap();
-        // It is at work for longer than a body may pause, though not an answer.
-        assert!(conn.is_silent(Duration::from_millis(1500)));
+        // It is at work for longer than a body may pause, though not an answer. Silence is
+        // noticed after one to two periods.
+        assert!(conn.is_silent(Duration::from_millis(2100)));
         conn.send(b"3\r\nEND\r\n0\r\n\r\n");
     });
     let gateway = Setup::connect(&backend)
         .line("timeouts", "body = \"1s\"\nanswer = \"20s\"")
         .start();
-    let upload = |target: &str| {
-        let request = Request::new("POST", target).by(&ALICE);
-        let mut client = gateway.client();
-        client.send(&request.field("Content-Length", &UPLOAD.to_string()).bytes());
-        client
-    };
-    let mut early = upload("/early");
-    early.send(&vec![b'x'; usize::try_from(UPLOAD).unwrap()]);
-    complete.recv_timeout(poll::PATIENCE).unwrap();
-    assert_eq!(early.answer().expect(200).text(), "hiEND");
-    // A client that owes its body, and a back-end that does not take it.
-    let mut owing = upload("/stuck");
-    owing.send(b"half").answer().expect_json(408);
-    let mut stuck = upload("/stuck");
+    let mut client = gateway.client();
+    client
+        .send(&upload().bytes())
+        .send(&vec![b'x'; usize::try_from(UPLOAD).unwrap()]);
+    assert_eq!(client.answer().expect(200).text(), "hiEND");
+}
+
+#[test]
+fn whoever_is_waited_for_is_to_blame() {
+    let (tell, over) = channel();
+    let over = Mutex::new(over);
+    let backend = Backend::scripted(move |conn| {
+        // It takes the head, and nothing of the body.
+        conn.head();
+        over.lock().unwrap().recv_timeout(poll::PATIENCE).unwrap();
+    });
+    let gateway = Setup::connect(&backend)
+        .line("timeouts", "body = \"500ms\"\nanswer = \"20s\"")
+        .start();
+    let mut owing = gateway.client();
+    owing.send(&upload().bytes()).send(b"half");
+    owing.answer().expect_json(408);
+    tell.send(()).unwrap();
+    let mut waiting = gateway.client();
+    waiting.send(&upload().bytes());
     let part = vec![b'x'; 1 << 20];
     let mut sent = 0;
-    while sent < UPLOAD && stuck.try_send(&part).is_ok() {
+    // The gateway takes no more of it once it has given up.
+    while sent < UPLOAD && waiting.try_send(&part).is_ok() {
         sent += part.len() as u64;
     }
-    stuck.answer().expect_json(504);
+    waiting.answer().expect_json(504);
+    tell.send(()).unwrap();
     let labels = [("cause", "upstream_timeout")];
     gateway.counted("connect_gateway_upstream_errors_total", &labels, 1.0);
 }
@@ -212,6 +216,11 @@ fn a_client_that_goes_away_frees_its_back_end() {
     let line = gateway.logged("it", |line| line["path"] == "/slow");
     assert!(line["status"].is_null(), "{line}");
     gateway.ask(&Request::get("/").by(&ALICE)).expect(200);
+}
+
+fn upload() -> Request {
+    let request = Request::new("POST", "/upload").by(&ALICE);
+    request.field("Content-Length", &UPLOAD.to_string())
 }
 
 /// More than the kernel takes for a receiver that does not read.
