@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use gateway_tests::harness::{
-    ALICE, App, Authority, Backend, Client, Conn, Gateway, HANDSHAKE, Pool, Request, Setup, accept,
-    poll, scale,
+    ALICE, Authority, Backend, Client, Conn, Gateway, HANDSHAKE, Request, Setup, accept, poll,
+    scale,
 };
 
 #[test]
@@ -66,13 +66,7 @@ fn a_big_upload_over_mutual_tls() {
     let backend = Backend::scripted_tls(accept(&ca.server(&["127.0.0.1"])), move |conn| {
         swallow(conn, &sender);
     });
-    let setup = Setup::new();
-    setup.write("back-ca.pem", &ca.pem());
-    let url = format!("https://{}", backend.address());
-    let gateway = setup
-        .pool(Pool::tls("connect", "back-ca.pem", &[(&url, &[])]))
-        .app(App::connect())
-        .start();
+    let gateway = Setup::connect_tls(&backend, &ca).start();
     let mut client = warm(&gateway);
     let request = Request::new("POST", "/upload").by(&ALICE);
     in_bounded_memory(&gateway, || {

@@ -14,9 +14,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
-use gateway_tests::harness::{
-    App, Authority, Backend, Conn, OK, Pool, Request, Setup, Socket, accept, poll,
-};
+use gateway_tests::harness::{Authority, Backend, Conn, OK, Request, Setup, Socket, accept, poll};
 
 #[test]
 fn unasked_bytes_never_become_an_answer() {
@@ -107,19 +105,16 @@ fn caught_in_a_batch(tls: bool, misdeed: fn(&mut Conn)) -> usize {
         }
     };
     let ca = Authority::new("back-end CA");
-    let setup = Setup::new().line("gateway", "workers = 1");
-    setup.write("back-ca.pem", &ca.pem());
-    let (backend, pool) = if tls {
-        let leaf = accept(&ca.server(&["127.0.0.1"]));
-        let backend = Backend::scripted_tls(leaf, script);
-        let url = format!("https://{}", backend.address());
-        (backend, Pool::tls("connect", "back-ca.pem", &[(&url, &[])]))
+    let (backend, setup) = if tls {
+        let backend = Backend::scripted_tls(accept(&ca.server(&["127.0.0.1"])), script);
+        let setup = Setup::connect_tls(&backend, &ca);
+        (backend, setup)
     } else {
         let backend = Backend::scripted(script);
-        let pool = Pool::plain("connect", backend.address());
-        (backend, pool)
+        let setup = Setup::connect(&backend);
+        (backend, setup)
     };
-    let gateway = setup.pool(pool).app(App::connect()).start();
+    let gateway = setup.line("gateway", "workers = 1").start();
 
     let mut clients: Vec<_> = (0..BATCH).map(|_| gateway.client()).collect();
     let ask = |request: Request| request.field("Authorization", "Key abcdefgh").bytes();

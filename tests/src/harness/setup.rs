@@ -87,6 +87,16 @@ impl Setup {
             .app(App::connect())
     }
 
+    /// As [`Setup::connect`], over TLS; the back-end's certificate is of that authority.
+    pub fn connect_tls(backend: &Backend, ca: &Authority) -> Self {
+        let setup = Self::new();
+        setup.write("back-ca.pem", &ca.pem());
+        let url = format!("https://{}", backend.address());
+        setup
+            .pool(Pool::tls("connect", "back-ca.pem", &[(&url, &[])]))
+            .app(App::connect())
+    }
+
     /// One more line in `[gateway]`, `[log]` or `[timeouts]`.
     pub fn line(mut self, section: &'static str, line: &str) -> Self {
         self.sections

@@ -4,9 +4,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use gateway_tests::harness::{
-    ALICE, App, Authority, Backend, OK, Pool, Request, Setup, Socket, accept, poll,
-};
+use gateway_tests::harness::{ALICE, Authority, Backend, OK, Request, Setup, Socket, accept, poll};
 
 #[test]
 fn nothing_of_an_answer_is_held_back() {
@@ -61,13 +59,7 @@ fn nothing_of_an_upload_is_held_back() {
         assert_eq!(received, sent);
         conn.send(OK);
     });
-    let setup = Setup::new();
-    setup.write("back-ca.pem", &ca.pem());
-    let url = format!("https://{}", backend.address());
-    let gateway = setup
-        .pool(Pool::tls("connect", "back-ca.pem", &[(&url, &[])]))
-        .app(App::connect())
-        .start();
+    let gateway = Setup::connect_tls(&backend, &ca).start();
     let mut room = None;
     for _ in 0..2 {
         let mut client = gateway.client();
