@@ -86,12 +86,27 @@ impl<K: Copy + Eq + Hash, S: BuildHasher + Default> Limiter<K, S> {
         }
         let clear_at = table.clear_at.entry(*key).or_insert(now);
         let charged = (*clear_at).max(now).plus(quota.interval);
-        let debt = charged.since(now);
-        if debt > quota.burst {
-            return Err(Exhausted(debt.saturating_sub(quota.burst)));
-        }
+        quota.bears(charged.since(now))?;
         *clear_at = charged;
         Ok(())
+    }
+
+    /// Whether a charge would be borne. Nothing is charged: whoever asks may turn out to owe nothing.
+    pub(crate) fn admit(&self, key: &K, quota: Quota, now: Moment) -> Result<(), Exhausted> {
+        let mut table = self.lock();
+        if !table.make_room(key, self.capacity, now) {
+            return Err(Exhausted(quota.interval));
+        }
+        let clear_at = table.clear_at.get(key).copied().unwrap_or(now);
+        quota.bears(clear_at.max(now).plus(quota.interval).since(now))
+    }
+
+    /// Charges what was admitted and failed, also beyond the limit: attempts that were made at the
+    /// same time can exceed it together once, and are paid for by a longer wait.
+    pub(crate) fn record(&self, key: &K, quota: Quota, now: Moment) {
+        let mut table = self.lock();
+        let clear_at = table.clear_at.entry(*key).or_insert(now);
+        *clear_at = (*clear_at).max(now).plus(quota.interval);
     }
 
     /// Takes a charge back.
@@ -117,6 +132,13 @@ impl<K, S> Limiter<K, S> {
 }
 
 impl Quota {
+    fn bears(self, debt: Duration) -> Result<(), Exhausted> {
+        match debt.checked_sub(self.burst) {
+            Some(excess) if !excess.is_zero() => Err(Exhausted(excess)),
+            _ => Ok(()),
+        }
+    }
+
     /// `failures` a minute; at least one, because with none nobody could try.
     pub(crate) fn per_minute(failures: u32) -> Self {
         let failures = failures.max(1);
@@ -203,6 +225,24 @@ mod tests {
         limiter.refund(&key, quota, at(0));
         assert_eq!(limiter.charge(&key, quota, at(0)), Ok(()));
         assert!(limiter.charge(&key, quota, at(0)).is_err());
+    }
+
+    #[test]
+    fn what_was_admitted_together_is_paid_for_by_waiting() {
+        let (limiter, [key, _]) = (Limiter::<_, RandomState>::new(8), keys());
+        let quota = Quota::per_minute(3);
+        for _ in 0..10 {
+            assert_eq!(limiter.admit(&key, quota, at(0)), Ok(()));
+        }
+        for _ in 0..5 {
+            limiter.record(&key, quota, at(0));
+        }
+        assert_eq!(
+            limiter.admit(&key, quota, at(0)).unwrap_err().retry_after(),
+            60
+        );
+        assert!(limiter.admit(&key, quota, at(59)).is_err());
+        assert_eq!(limiter.admit(&key, quota, at(60)), Ok(()));
     }
 
     #[test]

@@ -110,8 +110,9 @@ impl Checks {
     /// Begins a check.
     ///
     /// Credentials that are remembered are not limited. Equal credentials that are being hashed
-    /// share that hash. What needs a hash, or a share in one from a further address block, is
-    /// charged as a failure beforehand and refunded unless it fails.
+    /// share that hash. An account is charged for a failure beforehand, and refunded unless it
+    /// fails: guesses at one account made together cannot exceed its limit. An address block is
+    /// charged afterwards, because many people behind one address log in at the same time.
     pub(super) fn begin(
         self: &Arc<Self>,
         pool: &Pool<Job>,
@@ -133,18 +134,17 @@ impl Checks {
         if let Some(flight) = accounts.flights.get_mut(&keys.credentials) {
             if let Some(boarding) = flight.boardings.get_mut(&keys.account_at) {
                 boarding.waiters.push(waiter);
-            } else if let Err(refused) = self.charge_address(&keys, basic, now) {
+            } else if let Err(refused) = self.admit_address(&keys, basic, now) {
                 return refused;
             } else {
                 flight.boardings.insert(keys.account_at, keys.board(waiter));
             }
             return Progress::Waiting(receiver);
         }
-        if let Err(refused) = self.charge_address(&keys, basic, now) {
+        if let Err(refused) = self.admit_address(&keys, basic, now) {
             return refused;
         }
         if let Err(refused) = self.charge_account(&keys, basic, now) {
-            self.refund_address(&keys.address, basic, now);
             return refused;
         }
         let boardings = HashMap::from_iter([(keys.account_at, keys.board(waiter))]);
@@ -224,9 +224,9 @@ impl Checks {
         self.by_account.refund(account, account_quota(basic), now);
     }
 
-    /// Takes back what [`Checks::begin`] charged an address block.
-    pub(super) fn refund_address(&self, address: &Fingerprint, basic: &Basic, now: Moment) {
-        self.by_address.refund(address, address_quota(basic), now);
+    /// Charges an address block for a failure.
+    pub(super) fn charge_address(&self, address: &Fingerprint, basic: &Basic, now: Moment) {
+        self.by_address.record(address, address_quota(basic), now);
     }
 
     fn charge_account(&self, keys: &Keys, basic: &Basic, now: Moment) -> Result<(), Progress> {
@@ -235,9 +235,9 @@ impl Checks {
             .map_err(|exhausted| refusal(FailureCause::RateLimitedAccount, exhausted))
     }
 
-    fn charge_address(&self, keys: &Keys, basic: &Basic, now: Moment) -> Result<(), Progress> {
+    fn admit_address(&self, keys: &Keys, basic: &Basic, now: Moment) -> Result<(), Progress> {
         self.by_address
-            .charge(&keys.address, address_quota(basic), now)
+            .admit(&keys.address, address_quota(basic), now)
             .map_err(|exhausted| refusal(FailureCause::RateLimitedAddress, exhausted))
     }
 

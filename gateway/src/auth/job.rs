@@ -64,8 +64,8 @@ impl Job {
         else {
             return;
         };
-        let charged = matches!(outcome, Err(FailureCause::WrongPassword));
-        if !charged {
+        let failed = matches!(outcome, Err(FailureCause::WrongPassword));
+        if !failed {
             checks.refund_account(&account, basic, self.now);
         }
         let mut accounts = lock(accounts);
@@ -73,8 +73,8 @@ impl Job {
             return;
         };
         for (account_at, boarding) in flight.boardings {
-            if !charged {
-                checks.refund_address(&boarding.address, basic, self.now);
+            if failed {
+                checks.charge_address(&boarding.address, basic, self.now);
             }
             let result = outcome.clone().and_then(|identity| {
                 let grant = Grant {

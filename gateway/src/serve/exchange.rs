@@ -196,6 +196,7 @@ impl Attempt<'_> {
                 self.worker.cells.upstream_fault(app.pool, error.fault);
             }
             tracing::warn!(
+                upstream = report.upstream_url(),
                 cause = error.fault.as_str(),
                 error = %error,
                 request_id = report.id(),

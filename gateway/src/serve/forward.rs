@@ -121,6 +121,7 @@ impl Client {
         }
         tracing::warn!(
             app = worker.shared.policy.apps().get(forward.app).map_or("", |app| &*app.name),
+            upstream = report.upstream_url(),
             cause = error.fault.as_str(),
             error = %error,
             request_id = report.id(),

@@ -83,6 +83,11 @@ impl<'a> Report<'a> {
         self.id
     }
 
+    /// The back-end server that has the request, for the process log; empty if none has.
+    pub(super) fn upstream_url(&self) -> &str {
+        self.upstream.as_ref().map_or("", |upstream| &upstream.url)
+    }
+
     /// Policy's decision.
     pub(super) fn decided(
         &mut self,
