@@ -13,8 +13,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use gateway_tests::harness::{
-    ALICE, App, BOB, Backend, CAROL, GENERIC, HANDSHAKE, OTHER, Pool, Request, SLOW, Setup, User,
-    gateway_binary, poll,
+    ALICE, App, BOB, Backend, CAROL, GENERIC, HANDSHAKE, LARGE, OTHER, Pool, Request, SLOW, Setup,
+    User, gateway_binary, poll,
 };
 
 #[test]
@@ -445,6 +445,51 @@ fn failures_are_limited_by_address() {
 }
 
 #[test]
+fn many_people_behind_one_address_log_in_at_once() {
+    let backend = Backend::recording();
+    let users: Vec<User> = PEOPLE.iter().map(|name| User { name, ..SLOW }).collect();
+    let gateway = Setup::connect(&backend)
+        .realm("staff", &users, &["failures_per_address = 5"])
+        .start();
+    std::thread::scope(|scope| {
+        for user in &users {
+            let gateway = &gateway;
+            scope.spawn(move || gateway.ask(&Request::get("/").by(user)).expect(200));
+        }
+    });
+    // Failures still count, however many are made at once.
+    let statuses: Vec<u16> = (0..12)
+        .map(|at| {
+            let wrong = users[at].basic_with("wrong");
+            let request = Request::get("/").field("Authorization", &wrong);
+            gateway.ask(&request).status
+        })
+        .collect();
+    assert_eq!(statuses, [[401; 5].as_slice(), &[429; 7]].concat());
+}
+
+#[test]
+fn logins_leave_no_memory_behind() {
+    let backend = Backend::recording();
+    let lines = ["failures_per_account = 1000", "failures_per_address = 1000"];
+    let gateway = Setup::connect(&backend)
+        .realm("staff", &[LARGE], &lines)
+        .start();
+    gateway.ask(&Request::get("/").by(&LARGE)).expect(200);
+    // Each thread that hashes keeps the memory of one hash.
+    let before = gateway.reset_peak_memory();
+    for at in 0..20 {
+        let wrong = LARGE.basic_with(&format!("wrong-{at}"));
+        let request = Request::get("/").field("Authorization", &wrong);
+        gateway.ask(&request).expect_json(401);
+    }
+    let threads = std::thread::available_parallelism().map_or(1, |cpus| (cpus.get() / 2).max(1));
+    let bound = threads as u64 * 20 * 1024 * 1024;
+    let grown = gateway.peak_memory().saturating_sub(before);
+    assert!(grown < bound, "{grown} bytes more resident at the peak");
+}
+
+#[test]
 fn an_unknown_user_takes_as_much_work_as_a_wrong_password() {
     // Work is measured in the gateway's own CPU time: wall-clock would depend on who else is busy.
     let backend = Backend::recording();
@@ -535,3 +580,8 @@ fn names_are_sent_as_configured() {
         assert_eq!(received.field("X-Auth-Username"), None);
     }
 }
+
+/// More people than one address may make mistakes.
+const PEOPLE: [&str; 12] = [
+    "anna", "bert", "cleo", "dora", "emil", "fred", "gina", "hans", "ida", "jan", "kim", "lea",
+];

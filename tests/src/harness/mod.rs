@@ -43,4 +43,4 @@ pub use port::free_address;
 pub use request::{HANDSHAKE, Request};
 pub use setup::{App, CONNECT, DEPLOYR, GENERIC, OTHER, Pool, Prepared, Setup};
 pub use tls::{accept, accept_clients_of};
-pub use users::{ALICE, BOB, CAROL, SLOW, User};
+pub use users::{ALICE, BOB, CAROL, LARGE, SLOW, User};

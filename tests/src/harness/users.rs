@@ -60,3 +60,11 @@ pub const SLOW: User = User {
     password: "wonder-land-7391",
     hash: "$2b$10$tMp8c8Oywgwgfzr1GVKwmeaCuL9cyvhGWjy9K.I4kb7zghbRwANlG",
 };
+
+/// argon2id with 19 MiB (`connect-gateway hash-password` once made such), for what is measured in
+/// memory.
+pub const LARGE: User = User {
+    name: "large",
+    password: "secret",
+    hash: "$argon2id$v=19$m=19456,t=2,p=1$BRvtjLFbTR+AKn4e9ocZbQ$XxuCOW+9tdgZFJvbksNVjjb/HmBLnyTyIFgGqCn3Mqk",
+};
