@@ -24,6 +24,8 @@ impl<'a> DecisionPath<'a> {
             return Err(AmbiguousPath);
         }
         let (decoded, mut plain) = decode(raw)?;
+        // An overlong encoding (`%c0%ae`) is a dot to a careless reader.
+        plain &= std::str::from_utf8(&decoded).is_ok();
         let path = resolve(&decoded, &mut plain)?;
         Ok(Self {
             path: Cow::Owned(path),
@@ -36,8 +38,8 @@ impl<'a> DecisionPath<'a> {
         &self.path
     }
 
-    /// Whether the raw path had no encoded slash, backslash, dot, semicolon or percent sign, no
-    /// `\`, `;`, `//` or dot segment: only such a path may use a lane without authentication by
+    /// Whether the raw path had no encoded slash, backslash, dot, semicolon or percent sign, nothing
+    /// encoded that is not UTF-8, no `\`, `;`, `//` or dot segment: only such a path may use a lane without authentication by
     /// path.
     pub fn is_plain(&self) -> bool {
         self.plain

@@ -247,6 +247,8 @@ mod tests {
             ("/rsc/content/%25zz", false),
             ("/rsc/public/a%2fb", false),
             ("/rsc/public/a%20b", true),
+            ("/rsc/public/%c3%a4", true),
+            ("/rsc/public/%c0%ae%c0%ae/x", false),
         ] {
             assert_eq!(place(path).unwrap().unwrap().plain, plain, "{path}");
         }
