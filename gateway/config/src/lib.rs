@@ -86,7 +86,7 @@ pub enum Level {
     Warn,
 }
 
-/// Idle time-outs; each measures silence, never the whole.
+/// Time-outs: `connect` and `head` bound the whole, the others silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// Until an answer begins.

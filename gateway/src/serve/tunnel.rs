@@ -37,9 +37,10 @@ pub(super) async fn run(
     };
     let outcome = {
         let (near, far) = (&client.transport, &lease.transport);
-        let up = one_way(way(near, &mut client.buffer, far, &progress.up));
-        let down = one_way(way(far, &mut lease.buffer, near, &progress.down));
-        both(pin!(up), pin!(down), &progress, timeouts.body).await
+        let limit = timeouts.body;
+        let up = one_way(way(near, &mut client.buffer, far, &progress.up), limit);
+        let down = one_way(way(far, &mut lease.buffer, near, &progress.down), limit);
+        both(pin!(up), pin!(down), &progress).await
     };
     worker.cells.tunnel_closed();
     report.received(progress.up.moved.get());
@@ -51,10 +52,12 @@ pub(super) async fn run(
     }
 }
 
-/// Relays one direction, and passes its end on.
-async fn one_way(flow: Flow<'_>) -> Result<(), FlowError> {
-    let to = flow.to;
+/// Relays one direction, and passes its end on. From that end, which may itself be slow to write,
+/// the other direction may only finish: `limit` is all that is left to silence.
+async fn one_way(flow: Flow<'_>, limit: Duration) -> Result<(), FlowError> {
+    let (to, progress) = (flow.to, flow.progress);
     flow.run(Outgoing::default()).await?;
+    progress.half_ended(limit);
     to.shutdown().await.map_err(FlowError::Write)
 }
 
@@ -63,9 +66,8 @@ async fn both(
     mut up: Pin<&mut impl Future<Output = Result<(), FlowError>>>,
     mut down: Pin<&mut impl Future<Output = Result<(), FlowError>>>,
     progress: &Progress<'_>,
-    half_limit: Duration,
 ) -> Option<Result<(), FlowError>> {
-    let (mut up_ended, mut down_ended, mut half_ended) = (false, false, false);
+    let (mut up_ended, mut down_ended) = (false, false);
     poll_fn(|cx| {
         if !up_ended && let Poll::Ready(result) = up.as_mut().poll(cx) {
             up_ended = true;
@@ -79,15 +81,8 @@ async fn both(
                 return Poll::Ready(Some(result));
             }
         }
-        match (up_ended, down_ended) {
-            (true, true) => return Poll::Ready(Some(Ok(()))),
-            (false, false) => {}
-            // Whoever keeps its direction open after the other has ended may only finish.
-            _ if !half_ended => {
-                half_ended = true;
-                progress.half_ended(half_limit);
-            }
-            _ => {}
+        if up_ended && down_ended {
+            return Poll::Ready(Some(Ok(())));
         }
         progress.poll_expired(cx).map(|()| None)
     })
