@@ -59,7 +59,7 @@ fn a_big_upload_in_chunks() {
 }
 
 #[test]
-fn a_big_upload_over_mutual_tls() {
+fn a_big_upload_to_a_tls_back_end() {
     let ca = Authority::new("back-end CA");
     let (sender, sums) = channel();
     let sender = Mutex::new(sender);
