@@ -6,8 +6,10 @@
 
 #![forbid(unsafe_code)]
 
+mod cgroup;
 mod context;
 mod diagnostic;
+mod guard;
 pub mod htpasswd;
 mod load;
 mod pem;
@@ -22,7 +24,9 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use cgroup::CgroupPath;
 pub use diagnostic::{ConfigError, Diagnostic, Origin};
+pub use guard::{Guard, GuardException, GuardLocal, GuardMode};
 use policy::Policy;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
@@ -51,6 +55,8 @@ pub struct Config {
     pub apps: Vec<AppExtra>,
     /// Everything that decides.
     pub policy: Policy,
+    /// What the guard enforces; `None`: there is no guard.
+    pub guard: Option<Guard>,
 }
 
 /// Logs.
@@ -234,6 +240,13 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         load::load(path)
     }
+}
+
+/// Reads and validates only the `[guard]` table of a file, so that the guard's service depends on
+/// none of the files that the gateway's tables name. Every fault in the table is reported; a file
+/// without it is at fault.
+pub fn load_guard(path: &Path) -> Result<Guard, ConfigError> {
+    load::load_guard(path)
 }
 
 /// Checks a configuration's text as [`Config::load`] does, but reads none of the files that it

@@ -57,6 +57,7 @@ pub(crate) fn config(mut root: Section<'_>) -> Result<Config, Missing> {
             gateway.spoofed,
             gateway.trusted_proxies,
         ),
+        guard: None,
     })
 }
 

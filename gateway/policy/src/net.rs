@@ -13,6 +13,16 @@ pub struct IpNet {
 }
 
 impl IpNet {
+    /// Its first address; never an IPv4-mapped one.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// How many leading bits of the address count: at most 32 or 128.
+    pub fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
     /// Whether the range holds the address. An IPv4-mapped IPv6 address counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
