@@ -20,7 +20,9 @@ pub mod service;
 pub mod status;
 
 pub use cgroup::{Cgroup, Hierarchy};
+pub use explain::Explanation;
 pub use guard::{Count, Guard, GuardError, LinkState, Notice, Options};
 pub use object::{OBJECT_SHA256, has_object};
+pub use overrides::Override;
 pub use probe::{Finding, Severity};
 pub use rules::{Exception, Local, Mode, Network, Rules};
