@@ -1,0 +1,146 @@
+//! The boundary of local endpoints: what arrives at a socket.
+//!
+//! Not only SYNs are checked, but everything that reaches a listener, and everything on a
+//! connection until its peer is verified: a connection may be older than the guard, and a handshake
+//! may be finished without a SYN (SYN cookies, Fast Open).
+
+use aya_ebpf::macros::cgroup_skb;
+use aya_ebpf::maps::lpm_trie::Key;
+use aya_ebpf::programs::SkBuffContext;
+use gateway_ebpf::abi::{Endpoint, Event, Program, Reason, Service, Source};
+use gateway_ebpf::packet::{Kind, Segment, parse};
+
+use crate::maps::{ADDRESSES, ALLOWED, SERVICES};
+use crate::skb::{Sender, Skb, event_of};
+use crate::verdict::{PASS, REFUSE, pass, refuse_packet, settings};
+
+/// Decides on a packet.
+#[cgroup_skb(ingress)]
+pub fn ingress(context: SkBuffContext) -> i32 {
+    let skb = Skb(&context);
+    match parse(&skb) {
+        Kind::Other => PASS,
+        Kind::Tcp(segment) => decide(&skb, &segment),
+        Kind::Unreadable(destination) => unreadable(&skb, destination),
+    }
+}
+
+#[inline(always)]
+fn decide(skb: &Skb<'_>, segment: &Segment) -> i32 {
+    // SAFETY: the element may be replaced meanwhile, never torn: hash maps swap whole elements.
+    let Some(service) = (unsafe { SERVICES.get(segment.destination_port) }) else {
+        return PASS;
+    };
+    let (Some(settings), Some(socket)) = (settings(), skb.socket()) else {
+        return REFUSE;
+    };
+    let enforce = settings.enforce != 0;
+    let listening = socket.is_listening();
+    if !listening && socket.is_verified(settings) {
+        return pass(Program::Ingress, Reason::Verified, enforce);
+    }
+    if !skb.is_in(service.namespace, socket) {
+        return PASS;
+    }
+    let is_service = socket.is_in(&service.cgroup)
+        && (service.flags & Service::CHECK_UID == 0 || skb.uid() == service.uid);
+    if !is_service && !is_protected(service, &segment.destination, segment.destination_port) {
+        return PASS;
+    }
+    // A reset ends a connection, whoever sends it; without it one end would wait for nothing.
+    if !listening && segment.flags & Segment::RST != 0 {
+        return pass(Program::Ingress, Reason::Reset, enforce);
+    }
+
+    let interface = skb.interface();
+    let mut cgroup = 0;
+    let reason = if interface == LO {
+        match skb.sender(segment, settings) {
+            Sender::Gateway => Reason::Gateway,
+            Sender::Exception => Reason::Exception,
+            Sender::Closed if !listening && !segment.data => {
+                return pass(Program::Ingress, Reason::Closing, enforce);
+            }
+            Sender::Other(id) => {
+                cgroup = id;
+                Reason::NotGateway
+            }
+            Sender::Closed | Sender::None => Reason::NoSender,
+        }
+    } else if is_listed(segment) {
+        Reason::Listed
+    } else {
+        Reason::NotListed
+    };
+    // Whoever sits on the service's port gets nothing, from the gateway neither.
+    let reason = if reason.passes() && !is_service {
+        Reason::NotService
+    } else {
+        reason
+    };
+    if reason.passes() {
+        if !listening {
+            socket.set_verified(settings);
+        }
+        return pass(Program::Ingress, reason, enforce);
+    }
+    let event = event_of(segment, interface, cgroup);
+    refuse_packet(event, Program::Ingress, reason, enforce)
+}
+
+/// The receiver tells what the packet does not.
+#[inline(always)]
+fn unreadable(skb: &Skb<'_>, destination: Option<[u8; 16]>) -> i32 {
+    let Some(socket) = skb.socket() else {
+        return PASS;
+    };
+    if !socket.is_tcp() {
+        return PASS;
+    }
+    let port = socket.port();
+    // SAFETY: as above.
+    let Some(service) = (unsafe { SERVICES.get(port) }) else {
+        return PASS;
+    };
+    if !skb.is_in(service.namespace, socket) {
+        return PASS;
+    }
+    let Some(settings) = settings() else {
+        return REFUSE;
+    };
+    let event = Event {
+        interface: skb.interface(),
+        destination: destination.unwrap_or_default(),
+        destination_port: port,
+        ..Event::default()
+    };
+    refuse_packet(
+        event,
+        Program::Ingress,
+        Reason::Malformed,
+        settings.enforce != 0,
+    )
+}
+
+#[inline(always)]
+fn is_protected(service: &Service, address: &[u8; 16], port: u16) -> bool {
+    let endpoint = Endpoint {
+        address: *address,
+        port,
+        padding: 0,
+    };
+    // SAFETY: only its presence counts.
+    service.flags & Service::ANY_ADDRESS != 0 || unsafe { ADDRESSES.get(endpoint) }.is_some()
+}
+
+#[inline(always)]
+fn is_listed(segment: &Segment) -> bool {
+    let source = Source {
+        port: segment.destination_port.to_be_bytes(),
+        address: segment.source,
+    };
+    ALLOWED.get(&Key::new(Source::BITS, source)).is_some()
+}
+
+/// The number of lo, in every namespace.
+const LO: u32 = 1;

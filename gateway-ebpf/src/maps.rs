@@ -1,0 +1,102 @@
+//! The maps, and what the loader sets before the programs are loaded.
+
+use core::ffi::c_void;
+use core::ptr;
+
+use aya_ebpf::bindings::{BPF_F_CLONE, BPF_F_NO_PREALLOC, bpf_map_type};
+use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf, SkStorage};
+use aya_ebpf::macros::btf_map;
+use gateway_ebpf::abi::{
+    Endpoint, Event, MAX_ALLOWED, MAX_ENDPOINTS, RING_BYTES, Service, Settings, Source,
+    VERDICTS as PLACES,
+};
+
+/// The only entry holds what concerns every endpoint.
+#[btf_map]
+pub static SETTINGS: Array<Settings, 1> = Array::new();
+
+/// Protected local ports, in host order.
+#[btf_map]
+pub static SERVICES: HashMap<u16, Service, { MAX_ENDPOINTS as usize }> = HashMap::new();
+
+/// Addresses of local endpoints that are not on every address.
+#[btf_map]
+pub static ADDRESSES: HashMap<Endpoint, u8, { MAX_ENDPOINTS as usize }> = HashMap::new();
+
+/// Remote endpoints, each twice: with its port, and with port 0.
+#[btf_map]
+pub static REMOTES: HashMap<Endpoint, u8, { 2 * MAX_ENDPOINTS as usize }> = HashMap::new();
+
+/// Who may come from outside.
+#[btf_map]
+pub static ALLOWED: LpmTrie<Source, u8, { MAX_ALLOWED as usize }> = LpmTrie::new();
+
+/// On a service's socket: the epoch in which its peer was verified.
+#[btf_map]
+pub static VERIFIED: SkStorage<u32> = SkStorage::new();
+
+/// On a connecting socket: the epoch in which its user was found to be an exception.
+#[btf_map]
+pub static EXCEPTED: SkStorage<u32> = SkStorage::new();
+
+/// On a socket: the cookie of its network namespace, on kernels where a packet's cannot be asked.
+/// Sockets that a listener accepts inherit its note.
+#[btf_map]
+pub static ORIGIN: Inherited<u64> = Inherited::new();
+
+/// How often each program decided what.
+#[btf_map]
+pub static VERDICTS: PerCpuArray<u64, { PLACES as usize }> = PerCpuArray::new();
+
+/// What was refused, or would have been.
+#[btf_map]
+pub static EVENTS: RingBuf<Event, { RING_BYTES as usize }> = RingBuf::new();
+
+/// Events that found no place in the ring.
+#[btf_map]
+pub static LOST: PerCpuArray<u64, 1> = PerCpuArray::new();
+
+/// Set by the loader: 1 where `cgroup_skb` programs may ask for a packet's namespace.
+#[unsafe(no_mangle)]
+static NAMESPACE_HELPER: u32 = 0;
+
+/// Whether `cgroup_skb` programs may ask for a packet's namespace. The verifier knows the value,
+/// and never looks at the branch that is not taken.
+#[inline(always)]
+pub fn has_namespace_helper() -> bool {
+    // SAFETY: a static; volatile, since the loader changes it behind the compiler's back.
+    unsafe { ptr::read_volatile(&raw const NAMESPACE_HELPER) != 0 }
+}
+
+/// A map as the helpers for socket storage want it.
+#[inline(always)]
+pub fn raw<T>(map: &'static T) -> *mut c_void {
+    ptr::from_ref(map).cast_mut().cast()
+}
+
+/// Socket storage as [`SkStorage`], but copied to the sockets that a listener accepts
+/// (`BPF_F_CLONE`), which that type does not offer. The fields are what the loader reads from the
+/// type information; their values are never used.
+#[repr(C)]
+pub struct Inherited<T> {
+    r#type: *const [i32; bpf_map_type::BPF_MAP_TYPE_SK_STORAGE as usize],
+    key: *const i32,
+    value: *const T,
+    max_entries: *const [i32; 0],
+    map_flags: *const [i32; (BPF_F_NO_PREALLOC | BPF_F_CLONE) as usize],
+}
+
+impl<T> Inherited<T> {
+    const fn new() -> Self {
+        Self {
+            r#type: ptr::null(),
+            key: ptr::null(),
+            value: ptr::null(),
+            max_entries: ptr::null(),
+            map_flags: ptr::null(),
+        }
+    }
+}
+
+// SAFETY: the pointers are null and never followed.
+unsafe impl<T> Sync for Inherited<T> {}

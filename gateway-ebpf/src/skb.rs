@@ -1,0 +1,278 @@
+//! Packets and sockets as `cgroup_skb` programs see them.
+
+use core::ffi::c_void;
+
+use aya_ebpf::EbpfContext as _;
+use aya_ebpf::bindings::{BPF_SK_STORAGE_GET_F_CREATE, bpf_sock, bpf_sock_tuple};
+use aya_ebpf::helpers::generated::{
+    bpf_get_netns_cookie, bpf_get_socket_uid, bpf_sk_ancestor_cgroup_id, bpf_sk_fullsock,
+    bpf_sk_release, bpf_sk_storage_get, bpf_skc_lookup_tcp,
+};
+use aya_ebpf::programs::SkBuffContext;
+use gateway_ebpf::abi::{Ancestor, Event, Settings};
+use gateway_ebpf::packet::{Packet, Segment};
+
+use crate::maps::{EXCEPTED, ORIGIN, VERIFIED, has_namespace_helper, raw};
+
+/// A packet at the point where it meets a socket.
+pub struct Skb<'a>(pub &'a SkBuffContext);
+
+/// The socket of a packet: the one that receives it, or the one that sends it.
+#[derive(Clone, Copy)]
+pub struct Socket(*mut bpf_sock);
+
+/// Who sent a packet that came over lo.
+pub enum Sender {
+    /// A socket in TIME_WAIT, whose owner is gone. It can send no data.
+    Closed,
+    /// One that an exception names.
+    Exception,
+    /// The gateway.
+    Gateway,
+    /// No socket that could have sent it.
+    None,
+    /// Anybody else, in this cgroup.
+    Other(u64),
+}
+
+impl Packet for Skb<'_> {
+    #[inline(always)]
+    fn get<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+        self.0.load(offset as usize).ok()
+    }
+
+    #[inline(always)]
+    fn length(&self) -> u32 {
+        self.0.len()
+    }
+}
+
+impl Skb<'_> {
+    /// The packet's socket; `None` for what has no full one.
+    #[inline(always)]
+    pub fn socket(&self) -> Option<Socket> {
+        // SAFETY: the context is valid as long as the program runs.
+        let socket = unsafe { (*self.0.skb.skb).__bindgen_anon_2.sk };
+        if socket.is_null() {
+            return None;
+        }
+        // SAFETY: the context's own socket, not null.
+        let socket = unsafe { bpf_sk_fullsock(socket) };
+        (!socket.is_null()).then_some(Socket(socket))
+    }
+
+    /// The interface's number; lo has 1 in every namespace.
+    #[inline(always)]
+    pub fn interface(&self) -> u32 {
+        // SAFETY: the context is valid as long as the program runs.
+        unsafe { (*self.0.skb.skb).ifindex }
+    }
+
+    /// The user of the packet's socket.
+    #[inline(always)]
+    pub fn uid(&self) -> u32 {
+        // SAFETY: the context is valid as long as the program runs.
+        unsafe { bpf_get_socket_uid(self.0.skb.skb) }
+    }
+
+    /// Whether packet and socket are in this namespace. Where that cannot be told they count as in
+    /// it: refusing too much is the safe side.
+    #[inline(always)]
+    pub fn is_in(&self, namespace: u64, socket: Socket) -> bool {
+        if has_namespace_helper() {
+            // SAFETY: the context is valid as long as the program runs.
+            return unsafe { bpf_get_netns_cookie(self.0.as_ptr()) } == namespace;
+        }
+        // SAFETY: a full socket, and a map of the type of the pointer.
+        let cookie =
+            unsafe { bpf_sk_storage_get(raw(&ORIGIN), socket.0.cast(), core::ptr::null_mut(), 0) }
+                .cast::<u64>();
+        // SAFETY: not null: it is the map's value.
+        cookie.is_null() || unsafe { *cookie } == namespace
+    }
+
+    /// Asks who sent a segment that came over lo: the socket with the reversed addresses.
+    #[inline(always)]
+    pub fn sender(&self, segment: &Segment, settings: &Settings) -> Sender {
+        // As in a packet that goes to it: its own address is the destination.
+        let ports = u32::from(segment.destination_port.to_be())
+            | u32::from(segment.source_port.to_be()) << 16;
+        let mut tuple = [0u32; 9];
+        let length = if segment.v4 {
+            tuple[0] = word(&segment.destination, 12);
+            tuple[1] = word(&segment.source, 12);
+            tuple[2] = ports;
+            12
+        } else {
+            for i in 0..4 {
+                tuple[i] = word(&segment.destination, i * 4);
+                tuple[4 + i] = word(&segment.source, i * 4);
+            }
+            tuple[8] = ports;
+            36
+        };
+        // SAFETY: `bpf_sock_tuple` of either family fits; what is found is released below.
+        let found = unsafe {
+            bpf_skc_lookup_tcp(
+                self.0.as_ptr(),
+                (&raw mut tuple).cast::<bpf_sock_tuple>(),
+                length,
+                CURRENT_NAMESPACE,
+                0,
+            )
+        };
+        if found.is_null() {
+            return Sender::None;
+        }
+        let sender = Socket(found);
+        let who = match sender.state() {
+            LISTEN | NEW_SYN_RECV => Sender::None,
+            TIME_WAIT => Sender::Closed,
+            _ if sender.is_in(&settings.gateway) => Sender::Gateway,
+            _ if sender.is_exception(settings) => Sender::Exception,
+            _ => Sender::Other(sender.cgroup()),
+        };
+        // SAFETY: found above, released once.
+        unsafe { bpf_sk_release(found.cast()) };
+        who
+    }
+}
+
+impl Socket {
+    /// Its state in the kernel's numbers (`TCP_ESTABLISHED` is 1).
+    #[inline(always)]
+    pub fn state(self) -> u32 {
+        // SAFETY: a socket that the kernel gave.
+        unsafe { (*self.0).state }
+    }
+
+    #[inline(always)]
+    pub fn is_listening(self) -> bool {
+        self.state() == LISTEN
+    }
+
+    /// Whether it is a TCP socket.
+    #[inline(always)]
+    pub fn is_tcp(self) -> bool {
+        // SAFETY: a full socket that the kernel gave.
+        unsafe { (*self.0).protocol == TCP }
+    }
+
+    /// Whether it is one of the sockets by which the kernel itself answers for connections that
+    /// have no socket any more. A process needs CAP_NET_RAW to make one like it.
+    #[inline(always)]
+    pub fn is_kernels_own(self) -> bool {
+        // SAFETY: a full socket that the kernel gave.
+        unsafe { (*self.0).type_ == SOCK_RAW && (*self.0).protocol == TCP }
+    }
+
+    /// Its own port, in host order.
+    #[inline(always)]
+    pub fn port(self) -> u16 {
+        // SAFETY: a full socket that the kernel gave.
+        unsafe { (*self.0).src_port as u16 }
+    }
+
+    /// Whether it belongs to a cgroup or to one below it.
+    #[inline(always)]
+    pub fn is_in(self, cgroup: &Ancestor) -> bool {
+        // SAFETY: a socket that the kernel gave.
+        let id = unsafe { bpf_sk_ancestor_cgroup_id(self.0.cast(), cgroup.level as i32) };
+        id != 0 && id == cgroup.id
+    }
+
+    /// Whether one of the exceptions by cgroup holds for it, or one by user that was noted when it
+    /// connected.
+    #[inline(always)]
+    pub fn is_exception(self, settings: &Settings) -> bool {
+        self.is_excepted_cgroup(settings) || self.has_note(raw(&EXCEPTED), settings.epoch)
+    }
+
+    /// Whether one of the exceptions by cgroup holds for it.
+    #[inline(always)]
+    pub fn is_excepted_cgroup(self, settings: &Settings) -> bool {
+        for exception in &settings.exceptions {
+            if exception.id == 0 {
+                return false;
+            }
+            if self.is_in(exception) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether its peer was verified under these rules.
+    #[inline(always)]
+    pub fn is_verified(self, settings: &Settings) -> bool {
+        self.has_note(raw(&VERIFIED), settings.epoch)
+    }
+
+    /// Notes that its peer was verified. Without memory for the note it is verified again at the
+    /// next packet.
+    #[inline(always)]
+    pub fn set_verified(self, settings: &Settings) {
+        let mut epoch = settings.epoch;
+        // SAFETY: a full socket, and a map of u32.
+        let note = unsafe {
+            bpf_sk_storage_get(
+                raw(&VERIFIED),
+                self.0.cast(),
+                (&raw mut epoch).cast(),
+                u64::from(BPF_SK_STORAGE_GET_F_CREATE),
+            )
+        }
+        .cast::<u32>();
+        if !note.is_null() {
+            // SAFETY: the map's value; an older note is overwritten.
+            unsafe { *note = epoch };
+        }
+    }
+
+    /// The id of its own cgroup.
+    #[inline(always)]
+    pub fn cgroup(self) -> u64 {
+        // SAFETY: a socket that the kernel gave.
+        unsafe { aya_ebpf::helpers::generated::bpf_sk_cgroup_id(self.0.cast()) }
+    }
+
+    #[inline(always)]
+    fn has_note(self, map: *mut c_void, epoch: u32) -> bool {
+        // SAFETY: a socket that the kernel gave, and a map of u32.
+        let note = unsafe { bpf_sk_storage_get(map, self.0.cast(), core::ptr::null_mut(), 0) }
+            .cast::<u32>();
+        // SAFETY: not null: the map's value.
+        !note.is_null() && unsafe { *note } == epoch
+    }
+}
+
+/// What an event says about a segment.
+#[inline(always)]
+pub fn event_of(segment: &Segment, interface: u32, cgroup: u64) -> Event {
+    Event {
+        cgroup,
+        interface,
+        source: segment.source,
+        destination: segment.destination,
+        source_port: segment.source_port,
+        destination_port: segment.destination_port,
+        ..Event::default()
+    }
+}
+
+#[inline(always)]
+fn word(address: &[u8; 16], at: usize) -> u32 {
+    u32::from_ne_bytes([
+        address[at],
+        address[at + 1],
+        address[at + 2],
+        address[at + 3],
+    ])
+}
+
+const CURRENT_NAMESPACE: u64 = -1i64 as u64;
+const LISTEN: u32 = 10;
+const NEW_SYN_RECV: u32 = 12;
+const TIME_WAIT: u32 = 6;
+const TCP: u32 = 6;
+const SOCK_RAW: u32 = 3;
