@@ -11,12 +11,13 @@ use crate::{auth, check, run};
 
 /// The process's entry.
 ///
-/// Exit status: 0 done; 1 failed at its work; 2 wrong usage or configuration, nothing started.
+/// Exit status: 0 done; 1 failed at its work; 2 wrong usage, configuration or environment, nothing
+/// started.
 pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Check { config, offline } => check(&config, offline),
         Command::HashPassword => hash_password(),
-        Command::Run { config, ready_file } => serve(&config, ready_file),
+        Command::Run { config, ready_file } => run::run(&config, ready_file),
         Command::Version => {
             println!("connect-gateway {}", env!("CARGO_PKG_VERSION"));
             Ok(())
@@ -71,6 +72,9 @@ pub(crate) enum Failure {
     /// The configuration, or something that it names, is wrong.
     #[error("{0}")]
     Config(#[from] ConfigError),
+    /// The host, or where on it the process runs, is not what the configuration needs.
+    #[error("connect-gateway: {0}")]
+    Environment(String),
     /// The work failed.
     #[error("connect-gateway: {0}")]
     Work(String),
@@ -79,7 +83,7 @@ pub(crate) enum Failure {
 impl Failure {
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(_) => ExitCode::from(2),
+            Self::Config(_) | Self::Environment(_) => ExitCode::from(2),
             Self::Work(_) => ExitCode::FAILURE,
         }
     }
@@ -88,10 +92,6 @@ impl Failure {
 fn check(path: &std::path::Path, offline: bool) -> Result<(), Failure> {
     let config = Config::load(path)?;
     check::check(&config, offline)
-}
-
-fn serve(path: &std::path::Path, ready_file: Option<PathBuf>) -> Result<(), Failure> {
-    run::run(Config::load(path)?, ready_file)
 }
 
 fn hash_password() -> Result<(), Failure> {

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::admin::Admin;
 use crate::auth::{Authenticator, FailureCause};
 use crate::cli::Failure;
+use crate::confine::confine;
 use crate::listen::{Bound, bind, bind_admin};
 use crate::shared::{AppShared, Front, Shared};
 use crate::telemetry::{AccessLogWriter, Labels, Telemetry};
@@ -25,7 +26,10 @@ use crate::worker::Start;
 use crate::{cpus, logging};
 
 /// Runs the gateway until a signal has drained it.
-pub(crate) fn run(config: Config, ready_file: Option<PathBuf>) -> Result<(), Failure> {
+pub(crate) fn run(config: &Path, ready_file: Option<PathBuf>) -> Result<(), Failure> {
+    // Before the configuration is read: a file that opens now must open again after SIGHUP.
+    confine().map_err(|error| Failure::Environment(error.to_string()))?;
+    let config = Config::load(config)?;
     logging::start(config.log.level);
     let cpus = cpus::for_workers(config.workers);
     let admin_socket = bind_admin(&config.admin).map_err(ConfigError::from)?;
