@@ -1,7 +1,7 @@
 //! Keys, values and events that cross the line between user space and the kernel programs.
 //!
 //! Every type is `repr(C)` without implicit padding, so that each byte of it is initialised; sizes
-//! are asserted below. Addresses are 16 bytes in network order, IPv4 as v4-mapped (RFC 4291,
+//! are asserted where their bytes are declared. Addresses are 16 bytes in network order, IPv4 as v4-mapped (RFC 4291,
 //! section 2.5.5.2). Ports are in host order unless a name says otherwise.
 
 /// A cgroup, matched by "this one or one below it".
@@ -127,6 +127,125 @@ pub struct Event {
     pub command: [u8; 16],
 }
 
+/// Gives a type its bytes, in the order of its fields, for maps that user space reads and writes.
+macro_rules! bytes {
+    ($type:ident $size:literal { $($field:ident)* }) => {
+        impl $type {
+            /// Its size in bytes.
+            pub const SIZE: usize = $size;
+
+            /// As it lies in memory.
+            pub fn to_bytes(&self) -> [u8; $size] {
+                let mut writer = Writer { bytes: [0; $size], at: 0 };
+                $(self.$field.write(&mut writer);)*
+                writer.bytes
+            }
+
+            /// From memory.
+            pub fn from_bytes(bytes: &[u8; $size]) -> Self {
+                let mut reader = Reader { bytes, at: 0 };
+                Self { $($field: Field::read(&mut reader),)* }
+            }
+        }
+
+        impl Field for $type {
+            fn write(&self, writer: &mut impl Write) {
+                $(self.$field.write(writer);)*
+            }
+
+            fn read(reader: &mut impl Read) -> Self {
+                Self { $($field: Field::read(reader),)* }
+            }
+        }
+
+        const _: () = assert!(size_of::<$type>() == $size);
+    };
+}
+
+bytes! { Ancestor 16 { id level padding } }
+bytes! { Settings 192 {
+    gateway exceptions exception_uids exception_uid_count enforce epoch padding
+} }
+bytes! { Service 32 { namespace cgroup uid flags } }
+bytes! { Endpoint 20 { address port padding } }
+bytes! { Source 18 { port address } }
+bytes! { Event 88 {
+    time cgroup pid uid interface program reason enforced padding source destination source_port
+    destination_port padding2 command
+} }
+
+/// Something that has bytes.
+trait Field {
+    fn write(&self, writer: &mut impl Write);
+    fn read(reader: &mut impl Read) -> Self;
+}
+
+trait Write {
+    fn put<const N: usize>(&mut self, bytes: [u8; N]);
+}
+
+trait Read {
+    fn take<const N: usize>(&mut self) -> [u8; N];
+}
+
+struct Writer<const SIZE: usize> {
+    bytes: [u8; SIZE],
+    at: usize,
+}
+
+struct Reader<'a, const SIZE: usize> {
+    bytes: &'a [u8; SIZE],
+    at: usize,
+}
+
+impl<const SIZE: usize> Write for Writer<SIZE> {
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        self.bytes[self.at..self.at + N].copy_from_slice(&bytes);
+        self.at += N;
+    }
+}
+
+impl<const SIZE: usize> Read for Reader<'_, SIZE> {
+    fn take<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(&self.bytes[self.at..self.at + N]);
+        self.at += N;
+        bytes
+    }
+}
+
+macro_rules! numbers {
+    ($($number:ty)*) => {$(
+        impl Field for $number {
+            fn write(&self, writer: &mut impl Write) {
+                writer.put(self.to_ne_bytes());
+            }
+
+            fn read(reader: &mut impl Read) -> Self {
+                Self::from_ne_bytes(reader.take())
+            }
+        }
+    )*};
+}
+
+numbers! { u8 u16 u32 u64 }
+
+impl<T: Field + Copy + Default, const N: usize> Field for [T; N] {
+    fn write(&self, writer: &mut impl Write) {
+        for element in self {
+            element.write(writer);
+        }
+    }
+
+    fn read(reader: &mut impl Read) -> Self {
+        let mut array = [T::default(); N];
+        for element in &mut array {
+            *element = T::read(reader);
+        }
+        array
+    }
+}
+
 /// Declares an enum whose variants are numbered from 0, with names for users.
 macro_rules! numbered {
     ($(#[$docs:meta])* $type:ident { $($(#[$doc:meta])* $variant:ident $name:literal,)* }) => {
@@ -225,15 +344,6 @@ pub const MAX_ALLOWED: u32 = 1024;
 /// The size of the ring of events, in bytes.
 pub const RING_BYTES: u32 = 256 * 1024;
 
-const _: () = {
-    assert!(size_of::<Ancestor>() == 16);
-    assert!(size_of::<Settings>() == 16 + 16 * 8 + 4 * 8 + 16);
-    assert!(size_of::<Service>() == 32);
-    assert!(size_of::<Endpoint>() == 20);
-    assert!(size_of::<Source>() == 18);
-    assert!(size_of::<Event>() == 88);
-};
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,6 +374,35 @@ mod tests {
             }
         }
         assert!(taken.iter().all(|place| *place));
+    }
+
+    #[test]
+    fn bytes_come_back() {
+        let settings = Settings {
+            gateway: Ancestor {
+                id: 1 << 40 | 7,
+                level: 2,
+                padding: 0,
+            },
+            exception_uids: [1, 2, 3, 4, 5, 6, 7, u32::MAX],
+            exception_uid_count: 8,
+            enforce: 1,
+            epoch: 99,
+            ..Settings::default()
+        };
+        assert_eq!(Settings::from_bytes(&settings.to_bytes()), settings);
+        let event = Event {
+            time: u64::MAX,
+            enforced: 1,
+            source: [9; 16],
+            destination_port: 3939,
+            command: *b"curl\0\0\0\0\0\0\0\0\0\0\0\0",
+            ..Event::default()
+        };
+        assert_eq!(Event::from_bytes(&event.to_bytes()), event);
+        // The place that `repr(C)` gives it.
+        assert_eq!(core::mem::offset_of!(Event, destination_port), 66);
+        assert_eq!(event.to_bytes()[66..68], 3939u16.to_ne_bytes());
     }
 
     #[test]
