@@ -79,7 +79,7 @@ impl Telemetry {
         Arc::clone(cells)
     }
 
-    /// All metrics in Prometheus's text format ([`Telemetry::CONTENT_TYPE`]).
+    /// All metrics in Prometheus's text format.
     ///
     /// Takes locks and allocates; meant for the admin listener's thread, not for a worker. Calls
     /// may overlap.
@@ -113,9 +113,6 @@ impl Telemetry {
     pub(crate) fn set_password_hashes(&self, hashes: impl Fn() -> u64 + Send + Sync + 'static) {
         self.password_hashes.set(hashes);
     }
-
-    /// The media type of [`Telemetry::render`].
-    pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
     /// Counts access-log lines that could not be written.
     pub(super) fn access_log_lost(&self, lines: u64) {

@@ -1,0 +1,130 @@
+//! Small HTTP for operators: one GET or HEAD for each connection, answered from memory.
+
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use wire::h1::{HeadEnd, parse_request, push_field, push_status_line};
+use wire::{Head, Method};
+
+/// What is answered.
+#[derive(Debug)]
+pub(crate) struct Page {
+    status: (u16, &'static str),
+    content_type: &'static str,
+    body: String,
+}
+
+impl Page {
+    /// A page of plain text.
+    pub(crate) fn text(status: u16, reason: &'static str, body: impl Into<String>) -> Self {
+        Self {
+            status: (status, reason),
+            content_type: "text/plain; charset=utf-8",
+            body: body.into(),
+        }
+    }
+
+    /// Metrics in Prometheus's text format.
+    pub(crate) fn metrics(body: String) -> Self {
+        Self {
+            status: (200, "OK"),
+            content_type: "text/plain; version=0.0.4; charset=utf-8",
+            body,
+        }
+    }
+}
+
+/// Serves until cancelled. `page` is called with the path of each GET and HEAD.
+pub(crate) async fn serve<F>(
+    listener: TcpListener,
+    page: impl Fn(Bytes) -> F + Clone + Send + 'static,
+) where
+    F: Future<Output = Page> + Send,
+{
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let page = page.clone();
+                tokio::spawn(async move {
+                    let peer = peer.ip();
+                    match timeout(LIMIT, connection(stream, page)).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => tracing::debug!(%peer, %error, "operator's connection"),
+                        Err(_) => tracing::debug!(%peer, "operator's connection timed out"),
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accept failed on an operator's listener");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn connection<F: Future<Output = Page>>(
+    mut stream: TcpStream,
+    page: impl Fn(Bytes) -> F,
+) -> std::io::Result<()> {
+    let Some(head) = read_head(&mut stream).await? else {
+        return Ok(());
+    };
+    let answer = match parse_request(head, Vec::new()) {
+        Err(_) => render(&Page::text(400, "Bad Request", "bad request\n"), false),
+        Ok(request) => match request.head.method() {
+            Method::Get => render(&page(path(&request.head)).await, false),
+            Method::Head => render(&page(path(&request.head)).await, true),
+            _ => {
+                let refused = Page::text(405, "Method Not Allowed", "only GET and HEAD\n");
+                render(&refused, false)
+            }
+        },
+    };
+    stream.write_all(&answer).await?;
+    stream.shutdown().await
+}
+
+fn path(head: &Head) -> Bytes {
+    Bytes::copy_from_slice(head.path())
+}
+
+/// Reads one head; `None` if the peer ends or sends something else.
+async fn read_head(stream: &mut TcpStream) -> std::io::Result<Option<Bytes>> {
+    let mut buffer = BytesMut::with_capacity(4096);
+    let mut end = HeadEnd::default();
+    while buffer.len() < MAX_HEAD && stream.read_buf(&mut buffer).await? > 0 {
+        match end.find(&buffer) {
+            Ok(Some(length)) => return Ok(Some(buffer.split_to(length).freeze())),
+            Ok(None) => {}
+            Err(_) => return Ok(None),
+        }
+    }
+    Ok(None)
+}
+
+fn render(page: &Page, head_only: bool) -> BytesMut {
+    let (status, reason) = page.status;
+    let mut out = BytesMut::with_capacity(256 + page.body.len());
+    push_status_line(&mut out, status, reason.as_bytes());
+    push_field(&mut out, b"Content-Type", page.content_type.as_bytes());
+    push_field(
+        &mut out,
+        b"Content-Length",
+        page.body.len().to_string().as_bytes(),
+    );
+    push_field(&mut out, b"Cache-Control", b"no-store");
+    push_field(&mut out, b"Connection", b"close");
+    out.extend_from_slice(b"\r\n");
+    if !head_only {
+        out.extend_from_slice(page.body.as_bytes());
+    }
+    out
+}
+
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const LIMIT: Duration = Duration::from_secs(10);
+const MAX_HEAD: usize = 16 * 1024;
