@@ -10,29 +10,39 @@ use crate::{Config, ConfigError, Guard, Origin, syntax, validate};
 
 /// See [`Config::load`].
 pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
-    let text = read_text(path)?;
-    // A bare file name has the empty path as its parent, which joins to the other name alone.
-    let directory = path.parent().unwrap_or(path);
-    let context = Context::new(path, &text, Files::From(directory));
-    let outcome = read(&context, &text);
-    context.finish(outcome)
+    load_by(path, validate::config)
 }
 
 /// See [`crate::load_guard`].
 pub(crate) fn load_guard(path: &Path) -> Result<Guard, ConfigError> {
-    let _ = path;
-    todo!()
+    load_by(path, validate::guard_alone)
 }
 
 /// See [`crate::check_syntax`].
 pub(crate) fn check_syntax(text: &str, file: &Path) -> Result<(), ConfigError> {
     let context = Context::new(file, text, Files::Unread);
     // No configuration comes of it, since its files are not read: the faults are the outcome.
-    drop(read(&context, text));
+    drop(read(&context, text, validate::config));
     context.into_faults()
 }
 
-fn read(context: &Context<'_>, text: &str) -> Result<Config, Missing> {
+fn load_by<T>(
+    path: &Path,
+    validate: impl FnOnce(Section<'_>) -> Result<T, Missing>,
+) -> Result<T, ConfigError> {
+    let text = read_text(path)?;
+    // A bare file name has the empty path as its parent, which joins to the other name alone.
+    let directory = path.parent().unwrap_or(path);
+    let context = Context::new(path, &text, Files::From(directory));
+    let outcome = read(&context, &text, validate);
+    context.finish(outcome)
+}
+
+fn read<T>(
+    context: &Context<'_>,
+    text: &str,
+    validate: impl FnOnce(Section<'_>) -> Result<T, Missing>,
+) -> Result<T, Missing> {
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut outcome = Ok(());
     for error in &errors {
@@ -40,7 +50,7 @@ fn read(context: &Context<'_>, text: &str) -> Result<Config, Missing> {
     }
     // What was recovered from broken TOML would only yield follow-up faults.
     outcome?;
-    validate::config(Section::root(context, table.get_ref()))
+    validate(Section::root(context, table.get_ref()))
 }
 
 fn read_text(path: &Path) -> Result<String, ConfigError> {

@@ -78,23 +78,38 @@ impl<'a> Section<'a> {
 
     /// A table below this one; all defaults if it is not written.
     pub(crate) fn section(&mut self, key: &'static str) -> Self {
+        // A table at fault is read as one that is not written: its fault is recorded.
+        let section = self.optional_section(key).ok().flatten();
+        section.unwrap_or_else(|| Self::new(self.context, None, self.place(key)))
+    }
+
+    /// A table below this one, if it is written.
+    pub(crate) fn optional_section(&mut self, key: &'static str) -> Result<Option<Self>, Missing> {
         self.asked.push(key);
-        let origin = self.place(key);
-        let table = match self.table.and_then(|table| table.get(key)) {
-            None => None,
-            Some(value) => match value.get_ref() {
-                DeValue::Table(table) => Some(table),
-                _ => {
-                    self.context.fault(&origin, "expected a table");
-                    None
-                }
-            },
+        let Some(value) = self.table.and_then(|table| table.get(key)) else {
+            return Ok(None);
         };
-        Self::new(self.context, table, origin)
+        let origin = self.place(key);
+        match value.get_ref() {
+            DeValue::Table(table) => Ok(Some(Self::new(self.context, Some(table), origin))),
+            _ => Err(self.context.fault(&origin, "expected a table")),
+        }
     }
 
     /// The tables of an array (`[[key]]`); a fault if there is none.
     pub(crate) fn sections(&mut self, key: &'static str) -> Vec<Self> {
+        let sections = self.optional_sections(key);
+        if sections.is_empty() {
+            let origin = self.place(key);
+            let message = format!("missing: expected at least one [[{}]]", header(&origin.key));
+            self.context.fault(&origin, message);
+        }
+        sections.into_iter().filter_map(Result::ok).collect()
+    }
+
+    /// The tables of an array (`[[key]]`); what is no table is missing, so that nothing at fault
+    /// looks as if it were not written.
+    pub(crate) fn optional_sections(&mut self, key: &'static str) -> Vec<Result<Self, Missing>> {
         self.asked.push(key);
         let origin = self.place(key);
         let values: &[Spanned<DeValue<'a>>] = match self
@@ -106,31 +121,23 @@ impl<'a> Section<'a> {
             Some(DeValue::Array(array)) => array,
             Some(_) => {
                 let message = format!("expected tables [[{}]]", header(&origin.key));
-                self.context.fault(&origin, message);
-                return Vec::new();
+                return vec![Err(self.context.fault(&origin, message))];
             }
         };
-        if values.is_empty() {
-            let message = format!("missing: expected at least one [[{}]]", header(&origin.key));
-            self.context.fault(&origin, message);
-        }
         let table = |(index, value): (usize, &'a Spanned<DeValue<'a>>)| {
             let key = format!("{}[{index}]", origin.key);
             let origin = self.context.origin(&value.span(), key);
             match value.get_ref() {
-                DeValue::Table(table) => Some(Self::new(self.context, Some(table), origin)),
-                _ => {
-                    self.context.fault(&origin, "expected a table");
-                    None
-                }
+                DeValue::Table(table) => Ok(Self::new(self.context, Some(table), origin)),
+                _ => Err(self.context.fault(&origin, "expected a table")),
             }
         };
-        values.iter().enumerate().filter_map(table).collect()
+        values.iter().enumerate().map(table).collect()
     }
 
-    /// An optional switch, off by default.
-    pub(crate) fn switch(&mut self, key: &'static str) -> Result<bool, Missing> {
-        self.key(key).map_or(Ok(false), |value| value.boolean())
+    /// An optional switch.
+    pub(crate) fn switch(&mut self, key: &'static str, default: bool) -> Result<bool, Missing> {
+        self.key(key).map_or(Ok(default), |value| value.boolean())
     }
 
     /// An optional whole number.

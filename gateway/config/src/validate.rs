@@ -2,6 +2,7 @@
 //! line per key what is accepted and what the default is.
 
 mod apps;
+mod guard;
 mod lanes;
 mod legs;
 mod listeners;
@@ -10,20 +11,29 @@ mod pools;
 mod process;
 mod realms;
 
+use listeners::Taken;
 use policy::{IpNet, Policy};
 
-use crate::Config;
 use crate::context::{Context, Missing};
 use crate::raw::Section;
 use crate::value::{Text, Value};
+use crate::{Config, Guard};
 
 /// The whole document.
 pub(crate) fn config(mut root: Section<'_>) -> Result<Config, Missing> {
     let gateway = process::gateway(root.section("gateway"));
-    let admin = process::admin(root.section("admin"));
+    let mut taken = Taken::default();
+    let admin = process::admin(root.section("admin"))
+        .and_then(|address| taken.take(root.context(), address));
     let log = process::log(root.section("log"));
     let timeouts = process::timeouts(root.section("timeouts"));
-    let listeners = listeners::listeners(root.sections("listener"), admin.as_ref().ok());
+    let guard = root
+        .optional_section("guard")
+        .and_then(|section| match section {
+            Some(section) => guard::guard(section, &mut taken).map(Some),
+            None => Ok(None),
+        });
+    let listeners = listeners::listeners(root.sections("listener"), &mut taken);
     let realms = realms::realms(root.sections("realm"));
     let pools = pools::pools(root.sections("pool"));
     let apps = apps::apps(
@@ -57,8 +67,19 @@ pub(crate) fn config(mut root: Section<'_>) -> Result<Config, Missing> {
             gateway.spoofed,
             gateway.trusted_proxies,
         ),
-        guard: None,
+        guard: guard?,
     })
+}
+
+/// The `[guard]` table of a document, whatever else stands there.
+pub(crate) fn guard_alone(mut root: Section<'_>) -> Result<Guard, Missing> {
+    match root.optional_section("guard")? {
+        Some(section) => guard::guard(section, &mut Taken::default()),
+        None => {
+            let message = "missing: expected the table [guard]";
+            Err(root.context().fault(&root.place("guard"), message))
+        }
+    }
 }
 
 /// Address ranges that somebody is trusted from. The whole address space is refused, and
@@ -68,22 +89,31 @@ fn networks(
     value: Option<Value<'_>>,
     everyone: &str,
 ) -> Result<Vec<IpNet>, Missing> {
+    networks_without(context, value, |net| everyone_is_in(net, everyone))
+}
+
+/// Address ranges, except those to which `refusal` objects.
+fn networks_without(
+    context: &Context<'_>,
+    value: Option<Value<'_>>,
+    refusal: impl Fn(&IpNet) -> Option<String>,
+) -> Result<Vec<IpNet>, Missing> {
     let expected = r#"addresses or ranges, as ["10.0.0.7", "10.1.0.0/16"]"#;
     let texts = value.map_or(Ok(Vec::new()), |value| value.texts(expected))?;
-    let parse = |text: &Text<'_>| match text.as_str().parse::<IpNet>() {
-        Err(error) => Err(context.fault(text.origin(), error.to_string())),
-        Ok(net) if EVERYONE.iter().any(|ends| holds_all(&net, ends)) => {
-            let message = format!("the whole address space is refused: {everyone}");
-            Err(context.fault(text.origin(), message))
+    let parse = |text: &Text<'_>| {
+        let net = text.as_str().parse::<IpNet>();
+        let net = net.map_err(|error| context.fault(text.origin(), error.to_string()))?;
+        match refusal(&net) {
+            Some(message) => Err(context.fault(text.origin(), message)),
+            None => Ok(net),
         }
-        Ok(net) => Ok(net),
     };
     all(texts.iter().map(parse))
 }
 
-fn holds_all(net: &IpNet, ends: &[&str; 2]) -> bool {
-    ends.iter()
-        .all(|end| end.parse().is_ok_and(|address| net.contains(address)))
+/// The refusal of a range that is a whole address space.
+fn everyone_is_in(net: &IpNet, everyone: &str) -> Option<String> {
+    (net.prefix() == 0).then(|| format!("the whole address space is refused: {everyone}"))
 }
 
 /// All values, or the last that is missing. Unlike collecting into a `Result`, this does not stop
@@ -99,9 +129,3 @@ fn all<T>(values: impl Iterator<Item = Result<T, Missing>>) -> Result<Vec<T>, Mi
     }
     outcome.map(|()| present)
 }
-
-/// The first and last address of each address space.
-const EVERYONE: [[&str; 2]; 2] = [
-    ["0.0.0.0", "255.255.255.255"],
-    ["::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"],
-];

@@ -48,18 +48,24 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Its texts, if it is an array.
-    pub(crate) fn texts(&self, expected: &str) -> Result<Vec<Text<'a>>, Missing> {
+    /// Its elements, if it is an array.
+    pub(crate) fn elements(&self, expected: &str) -> Result<Vec<Self>, Missing> {
         let DeValue::Array(array) = self.value else {
             return Err(self.wrong_type(expected));
         };
-        let text = |(index, value): (usize, &'a Spanned<DeValue<'a>>)| {
+        let element = |(index, value): (usize, &'a Spanned<DeValue<'a>>)| {
             let key = format!("{}[{index}]", self.origin.key);
             let origin = self.context.origin(&value.span(), key);
-            Self::new(self.context, value.get_ref(), origin).text(expected)
+            Self::new(self.context, value.get_ref(), origin)
         };
+        Ok(array.iter().enumerate().map(element).collect())
+    }
+
+    /// Its texts, if it is an array.
+    pub(crate) fn texts(&self, expected: &str) -> Result<Vec<Text<'a>>, Missing> {
+        let elements = self.elements(expected)?;
         // Collected in two steps, so that a fault does not hide the next.
-        let texts: Vec<_> = array.iter().enumerate().map(text).collect();
+        let texts: Vec<_> = elements.iter().map(|value| value.text(expected)).collect();
         texts.into_iter().collect()
     }
 

@@ -64,7 +64,7 @@ fn app<'a>(
         .text("realm", "the name of a [[realm]]")
         .and_then(|text| targets.realms.find(context, &text));
     let pool = pool(&mut section, targets, kind);
-    let strip_mount = section.switch("strip_mount");
+    let strip_mount = section.switch("strip_mount", false);
     let identity = identity(section.section("identity"));
     let lanes = lanes(section.section("lanes"), kind);
     if let (Ok((url, origin)), Ok(aliases), Ok(listeners)) = (&public_url, &aliases, &listeners) {

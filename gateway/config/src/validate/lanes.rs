@@ -51,7 +51,7 @@ fn switch(
     kind: Result<Kind, Missing>,
     having: &[Kind],
 ) -> Result<bool, Missing> {
-    let on = section.switch(key)?;
+    let on = section.switch(key, false)?;
     match kind {
         Ok(kind) if on && !having.contains(&kind) => {
             let having: Vec<_> = having

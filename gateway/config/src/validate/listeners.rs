@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::all;
 use super::names::Names;
 use super::process::{ADDRESS, address};
-use crate::context::Missing;
+use crate::context::{Context, Missing};
 use crate::raw::Section;
 use crate::{Certificate, Listener, Origin, pem};
 
@@ -15,18 +15,10 @@ pub(super) struct Listeners<'a> {
     pub(super) entries: Result<Vec<Listener>, Missing>,
 }
 
-/// `admin` is an address that is taken already.
-pub(super) fn listeners<'a>(
-    sections: Vec<Section<'a>>,
-    admin: Option<&(SocketAddr, Origin)>,
-) -> Listeners<'a> {
+pub(super) fn listeners<'a>(sections: Vec<Section<'a>>, taken: &mut Taken) -> Listeners<'a> {
     let mut names = Names::new("listener");
-    let mut taken = Taken::default();
-    if let Some((address, origin)) = admin {
-        taken.0.insert(*address, origin.key.clone());
-    }
     let sections = sections.into_iter();
-    let entries = all(sections.map(|section| listener(section, &mut names, &mut taken)));
+    let entries = all(sections.map(|section| listener(section, &mut names, taken)));
     Listeners { names, entries }
 }
 
@@ -39,7 +31,7 @@ fn listener<'a>(
     let address = section
         .text("address", ADDRESS)
         .and_then(|text| address(section.context(), &text))
-        .and_then(|address| taken.take(&section, address));
+        .and_then(|address| taken.take(section.context(), address));
     let certificates = section.sections("certificate");
     let certificates = all(certificates.into_iter().map(certificate));
     section.finish();
@@ -64,12 +56,13 @@ fn certificate(mut section: Section<'_>) -> Result<Certificate, Missing> {
 /// The addresses in use, and whose they are. Two listeners on one address would not fail to bind
 /// (`SO_REUSEPORT`): the kernel would give each a share of the connections.
 #[derive(Default)]
-struct Taken(HashMap<SocketAddr, String>);
+pub(super) struct Taken(HashMap<SocketAddr, String>);
 
 impl Taken {
-    fn take(
+    /// Takes an address; a fault if it is taken already. Port 0 never is.
+    pub(super) fn take(
         &mut self,
-        section: &Section<'_>,
+        context: &Context<'_>,
         (address, origin): (SocketAddr, Origin),
     ) -> Result<(SocketAddr, Origin), Missing> {
         if address.port() == 0 {
@@ -78,7 +71,7 @@ impl Taken {
         match self.0.get(&address) {
             Some(owner) => {
                 let message = format!("{owner} has this address already");
-                Err(section.context().fault(&origin, message))
+                Err(context.fault(&origin, message))
             }
             None => {
                 self.0.insert(address, origin.key.clone());

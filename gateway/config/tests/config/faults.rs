@@ -104,7 +104,7 @@ fn unknown_keys_name_the_accepted_ones() {
         (
             "[tls]\na = 1",
             "21: tls",
-            "one of gateway, admin, log, timeouts, listener, realm, pool, app",
+            "one of gateway, admin, log, timeouts, guard, listener, realm, pool, app",
         ),
         ("[\"quoted key\"]", "21: quoted key", "unknown key"),
     ]);
