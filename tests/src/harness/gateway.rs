@@ -41,9 +41,16 @@ impl Gateway {
     /// Starts one and waits until it serves.
     #[track_caller]
     pub fn start(prepared: Prepared) -> Self {
+        Self::start_by(prepared, &[])
+    }
+
+    /// As [`Gateway::start`], by a launcher: a command that executes, in its own process, the
+    /// command that follows it.
+    #[track_caller]
+    pub fn start_by(prepared: Prepared, launcher: &[&str]) -> Self {
         let dir = &prepared.dir;
         let ready = dir.path().join("ready.json");
-        let mut child = Command::new(gateway_binary())
+        let mut child = launched(launcher)
             .arg("run")
             .arg("--config")
             .arg(prepared.config())
@@ -75,6 +82,11 @@ impl Gateway {
             stopped: false,
             prepared,
         }
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Where the listener `public` is.
@@ -270,15 +282,11 @@ impl Drop for Gateway {
 }
 
 impl Finished {
-    /// Runs `connect-gateway COMMAND --config FILE`; it must end by itself.
+    /// Runs `connect-gateway COMMAND --config FILE`, by a launcher or without; it must end by
+    /// itself.
     #[track_caller]
-    pub(crate) fn of(command: &[&str], config: &Path) -> Self {
-        Self::run(
-            Command::new(gateway_binary())
-                .args(command)
-                .arg("--config")
-                .arg(config),
-        )
+    pub(crate) fn of(launcher: &[&str], command: &[&str], config: &Path) -> Self {
+        Self::run(launched(launcher).args(command).arg("--config").arg(config))
     }
 
     /// Runs any command that must end by itself, with little output.
@@ -307,6 +315,17 @@ impl Finished {
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+fn launched(launcher: &[&str]) -> Command {
+    match launcher {
+        [] => Command::new(gateway_binary()),
+        [program, arguments @ ..] => {
+            let mut command = Command::new(program);
+            command.args(arguments).arg(gateway_binary());
+            command
         }
     }
 }

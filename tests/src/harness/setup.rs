@@ -244,9 +244,22 @@ impl Prepared {
         Gateway::start(self)
     }
 
+    /// As [`Prepared::start`], by a launcher ([`Gateway::start_by`]).
+    #[track_caller]
+    pub fn start_by(self, launcher: &[&str]) -> Gateway {
+        Gateway::start_by(self, launcher)
+    }
+
     /// Runs `connect-gateway COMMAND --config …` to its end.
+    #[track_caller]
     pub fn finish(&self, command: &[&str]) -> Finished {
-        Finished::of(command, &self.config())
+        self.finish_by(&[], command)
+    }
+
+    /// As [`Prepared::finish`], by a launcher ([`Gateway::start_by`]).
+    #[track_caller]
+    pub fn finish_by(&self, launcher: &[&str], command: &[&str]) -> Finished {
+        Finished::of(launcher, command, &self.config())
     }
 }
 
