@@ -2,6 +2,7 @@
 
 mod apps;
 mod bounds;
+mod guard;
 mod legs;
 
 use crate::support::{Directory, MINIMAL, minimal};

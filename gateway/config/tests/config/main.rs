@@ -5,6 +5,7 @@
 mod documentation;
 mod faults;
 mod files;
+mod guard;
 mod properties;
 mod support;
 mod values;
