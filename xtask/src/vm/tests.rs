@@ -1,0 +1,85 @@
+//! The guard's tests on another kernel, in a machine that lives in memory.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::guest;
+use super::machine::{Machine, Rig};
+use super::payload::Payload;
+use super::report::{End, Report};
+use super::tree::Tree;
+use crate::suite::Tally;
+use crate::workspace::Workspace;
+
+/// Boots the kernel, runs all tests, and counts them.
+pub(super) fn run(
+    workspace: &Workspace,
+    rig: &Rig,
+    payload: &Payload,
+    tally: &mut Tally,
+) -> Result<()> {
+    let directory = rig.scratch("tests")?;
+    let tree = Tree::new(directory.join("root"), guest::TESTS)?;
+    for tool in TOOLS {
+        tree.tool(tool)?;
+    }
+    tree.modules(&rig.kernel)?;
+    // At the same paths as here, some of which are compiled into the tests.
+    for program in payload.programs() {
+        tree.program(program, program)?;
+    }
+    tree.directory(workspace.root.join("tests").strip_prefix("/")?)?;
+    tree.write(guest::TESTS_AT, &script(workspace, payload)?, true)?;
+    let initramfs = tree.pack(&directory.join("initramfs"))?;
+
+    let machine = Machine {
+        rig,
+        initramfs: &initramfs,
+        disk: None,
+        console: &directory.join("console"),
+        silence: SILENCE,
+    };
+    let mut report = Report::default();
+    let ended = machine.run(|line| {
+        println!("{line}");
+        report.read(line);
+    });
+    let concluded = report.conclude(tally);
+    ended?;
+    match concluded {
+        Ok(End::Done) => Ok(()),
+        Ok(End::Again) => bail!("the machine asked for another boot"),
+        Err(error) => Err(error)
+            .with_context(|| format!("the console ended with\n{}\nand all", machine.console_end())),
+    }
+}
+
+/// Runs each test executable, says its status, and says when all are done.
+fn script(workspace: &Workspace, payload: &Payload) -> Result<String> {
+    let gateway = payload.gateway.display();
+    let directory = workspace.root.join("tests");
+    let mut script = format!(
+        "#!/bin/sh\n\
+         export RUST_BACKTRACE=1 GATEWAY_TEST_SCALE=short GATEWAY_TEST_BIN='{gateway}'\n\
+         cd '{}'\n",
+        directory.display()
+    );
+    for test in &payload.tests {
+        let name = test.file_name().context("a test has no name")?;
+        writeln!(
+            script,
+            "'{}'; status=$?; echo; echo \"vm: exit $status {}\"",
+            test.display(),
+            name.display()
+        )?;
+    }
+    script.push_str("echo vm: done\n");
+    Ok(script)
+}
+
+/// Programs that tests start, or that the kernel does.
+const TOOLS: &[&str] = &["ip", "modprobe", "nft", "setpriv", "ss"];
+/// In emulation a test may take a minute.
+const SILENCE: Duration = Duration::from_secs(300);
