@@ -1,10 +1,10 @@
 //! Metrics and health, on a listener of their own (nothing here is reachable from the front).
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::net::TcpListener;
 
+use crate::guarded::View;
 use crate::operator_http::{self, Page};
 use crate::telemetry::Telemetry;
 
@@ -12,7 +12,14 @@ use crate::telemetry::Telemetry;
 #[derive(Debug)]
 pub(crate) struct Admin {
     telemetry: Arc<Telemetry>,
-    ready: AtomicBool,
+    state: Mutex<State>,
+}
+
+/// What readiness is made of.
+#[derive(Debug, Default)]
+struct State {
+    serving: bool,
+    guard: Option<View>,
 }
 
 impl Admin {
@@ -20,14 +27,23 @@ impl Admin {
     pub(crate) fn new(telemetry: Arc<Telemetry>) -> Arc<Self> {
         Arc::new(Self {
             telemetry,
-            ready: AtomicBool::new(false),
+            state: Mutex::default(),
         })
     }
 
-    /// Says whether new requests should be sent here; false while the process drains.
-    pub(crate) fn set_ready(&self, ready: bool) {
-        self.ready.store(ready, Ordering::Relaxed);
-        self.telemetry.set_ready(ready);
+    /// Says whether new requests are served; false while the process drains.
+    pub(crate) fn set_serving(&self, serving: bool) {
+        let mut state = self.state();
+        state.serving = serving;
+        self.telemetry.set_ready(state.is_ready());
+    }
+
+    /// Says what the guard does; never called where none is configured.
+    pub(crate) fn set_guard(&self, view: &View) {
+        let mut state = self.state();
+        state.guard = Some(view.clone());
+        self.telemetry.set_guard_up(view.holds);
+        self.telemetry.set_ready(state.is_ready());
     }
 
     /// Serves until cancelled.
@@ -39,9 +55,34 @@ impl Admin {
         match path {
             b"/healthz" => Page::text(200, "OK", "ok\n"),
             b"/metrics" => Page::metrics(self.telemetry.render()),
-            b"/readyz" if self.ready.load(Ordering::Relaxed) => Page::text(200, "OK", "ready\n"),
-            b"/readyz" => Page::text(503, "Service Unavailable", "draining\n"),
+            b"/readyz" => self.state().page(),
             _ => Page::text(404, "Not Found", "try /metrics, /healthz or /readyz\n"),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_ready(&self) -> bool {
+        self.serving && self.guard.as_ref().is_none_or(|guard| guard.suffices)
+    }
+
+    fn page(&self) -> Page {
+        let mut body = match (self.is_ready(), self.serving) {
+            (true, _) => "ready\n".to_owned(),
+            (false, true) => String::new(),
+            (false, false) => "draining\n".to_owned(),
+        };
+        if let Some(guard) = &self.guard {
+            body.push_str(&format!("guard: {}\n", guard.text));
+        }
+        if self.is_ready() {
+            Page::text(200, "OK", body)
+        } else {
+            Page::text(503, "Service Unavailable", body)
         }
     }
 }

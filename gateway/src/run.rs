@@ -17,6 +17,7 @@ use crate::admin::Admin;
 use crate::auth::{Authenticator, FailureCause};
 use crate::cli::Failure;
 use crate::confine::confine;
+use crate::guarded::Guarded;
 use crate::listen::{Bound, bind, bind_admin};
 use crate::shared::{AppShared, Front, Shared};
 use crate::telemetry::{AccessLogWriter, Labels, Telemetry};
@@ -31,6 +32,8 @@ pub(crate) fn run(config: &Path, ready_file: Option<PathBuf>) -> Result<(), Fail
     confine().map_err(|error| Failure::Environment(error.to_string()))?;
     let config = Config::load(config)?;
     logging::start(config.log.level);
+    let guard = config.guard.as_ref().map(Guarded::find).transpose();
+    let guard = guard.map_err(Failure::Environment)?;
     let cpus = cpus::for_workers(config.workers);
     let admin_socket = bind_admin(&config.admin).map_err(ConfigError::from)?;
     let bound = bind(&config.listeners, cpus.len()).map_err(faults)?;
@@ -40,7 +43,7 @@ pub(crate) fn run(config: &Path, ready_file: Option<PathBuf>) -> Result<(), Fail
         .enable_all()
         .build()
         .map_err(work("runtime"))?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let admin = Admin::new(Arc::clone(&shared.telemetry));
         let admin_address = admin_socket.local_addr().map_err(work("admin listener"))?;
         let listener =
@@ -51,7 +54,11 @@ pub(crate) fn run(config: &Path, ready_file: Option<PathBuf>) -> Result<(), Fail
         let addresses = bound.addresses.clone();
         let (drain, draining) = watch::channel(None);
         let workers = start(&shared, &log, bound, &cpus, &draining)?;
-        admin.set_ready(true);
+        if let Some((guard, view)) = guard {
+            admin.set_guard(&view);
+            tokio::spawn(Arc::new(guard).watch(Arc::clone(&admin), view));
+        }
+        admin.set_serving(true);
         announce(&shared, &addresses, admin_address);
         if let Some(path) = ready_file {
             write_ready_file(&path, &shared, &addresses, admin_address)
@@ -59,7 +66,7 @@ pub(crate) fn run(config: &Path, ready_file: Option<PathBuf>) -> Result<(), Fail
         }
 
         let failed = signals.end(&workers, &log).await;
-        admin.set_ready(false);
+        admin.set_serving(false);
         tracing::info!(limit = ?shared.drain, "draining");
         // A send fails only if every worker is gone already.
         let _ = drain.send(Some(Instant::now() + shared.drain));
@@ -73,7 +80,10 @@ pub(crate) fn run(config: &Path, ready_file: Option<PathBuf>) -> Result<(), Fail
             Ok(Err(error)) => Err(Failure::Work(error)),
             _ => Err(Failure::Work("a worker ended by itself".into())),
         }
-    })
+    });
+    // A guard that does not answer must not hold up the end.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Makes what all workers share; every fault is one of the configuration.

@@ -36,7 +36,8 @@ metrics! { COUNTERS:
 metrics! { GAUGES:
     BUILD_INFO "build_info" "Always 1; the labels tell which build this is."
     CONNECTIONS_OPEN "connections_open" "Connections with clients that are open."
-    READY "ready" "1 while new requests are welcome, 0 while starting or draining."
+    GUARD_UP "guard_up" "1 while the guard answers and does what it was told to do."
+    READY "ready" "1 while new requests are welcome, 0 while starting, draining, or without a required guard."
     SESSIONS "sessions" "Sessions that are alive."
     TUNNELS_OPEN "tunnels_open" "WebSockets that are open."
 }

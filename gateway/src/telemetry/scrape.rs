@@ -104,6 +104,12 @@ impl Telemetry {
         with_local_recorder(&self.recorder, || gauge!(names::READY.name).set(value));
     }
 
+    /// Says whether the guard holds. Without a call there is no such metric.
+    pub(crate) fn set_guard_up(&self, up: bool) {
+        let value = if up { 1 } else { 0 };
+        with_local_recorder(&self.recorder, || gauge!(names::GUARD_UP.name).set(value));
+    }
+
     /// Says how to learn the number of living sessions; called at each scrape.
     pub(crate) fn set_sessions(&self, sessions: impl Fn() -> u64 + Send + Sync + 'static) {
         self.sessions.set(sessions);

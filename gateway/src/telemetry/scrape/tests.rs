@@ -19,6 +19,7 @@ fn the_text_is_an_api() {
     let telemetry = Telemetry::new(&LABELS);
     one_of_everything(&telemetry);
     telemetry.set_ready(true);
+    telemetry.set_guard_up(true);
     telemetry.set_sessions(|| 7);
     telemetry.set_password_hashes(|| 9);
     telemetry.access_log_lost(4);
@@ -60,6 +61,7 @@ fn alerts_need_no_first_failure() {
         "bytes_total",
         "sessions",
         "password_hashes",
+        "guard_up",
     ] {
         let present = values.iter().any(|(name, _)| name.contains(absent));
         assert!(!present, "{absent} in\n{text}");
