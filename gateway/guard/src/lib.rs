@@ -10,19 +10,24 @@ mod diag;
 mod events;
 mod explain;
 mod guard;
+mod matching;
 mod namespace;
 mod object;
 mod overrides;
 mod probe;
 mod rules;
 pub mod control;
+pub mod notify;
+pub mod offline;
+#[cfg(test)]
+mod scratch;
 pub mod service;
 pub mod status;
 
 pub use cgroup::{Cgroup, Hierarchy};
-pub use explain::Explanation;
+pub use explain::{Explanation, ExplainError, explain};
 pub use guard::{Count, Guard, GuardError, LinkState, Notice, Options};
 pub use object::{OBJECT_SHA256, has_object};
-pub use overrides::Override;
+pub use overrides::{Override, OverrideError};
 pub use probe::{Finding, Severity};
 pub use rules::{Exception, Local, Mode, Network, Rules};

@@ -1,5 +1,7 @@
 //! What the guard is doing, as the service tells it: the JSON is an API.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::overrides::Override;
@@ -149,7 +151,31 @@ pub enum Action {
     WouldRefuse,
 }
 
+/// What a [`State`] follows from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts {
+    /// The mode that should be in force.
+    pub(crate) mode: Mode,
+    /// Every program that should be is attached.
+    pub(crate) attached: bool,
+    /// The gateway's slice exists.
+    pub(crate) slice_present: bool,
+    /// A finding is a fault.
+    pub(crate) fault: bool,
+}
+
 impl State {
+    /// What facts come to. A guard with a fault must not look as if it held.
+    pub(crate) fn of(facts: &Facts) -> Self {
+        let whole = facts.attached && facts.slice_present && !facts.fault;
+        match facts.mode {
+            Mode::Detach if !facts.fault => Self::Detached,
+            Mode::Audit if whole => Self::Auditing,
+            Mode::Enforce if whole => Self::Enforcing,
+            Mode::Audit | Mode::Detach | Mode::Enforce => Self::Degraded,
+        }
+    }
+
     /// All.
     pub const ALL: [Self; 4] = [
         Self::Auditing,
@@ -189,3 +215,118 @@ impl EndpointKind {
         }
     }
 }
+
+/// For people: what is, then only what is not as it should be or worth a look.
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (state, mode) = (self.state.as_str(), self.mode.as_str());
+        write!(f, "{state}: mode {mode}, ")?;
+        match &self.r#override {
+            None => f.write_str("as configured")?,
+            Some(set) => write!(
+                f,
+                "overridden by the command line since {} (unix time); configured {}; \
+                 `guard --clear` ends it",
+                set.since_unix,
+                self.configured_mode.as_str()
+            )?,
+        }
+        let object = self.object_sha256.as_deref().unwrap_or("none");
+        write!(
+            f,
+            "\nversion {}, process {}, kernel {}, object sha256 {object}",
+            self.version, self.pid, self.kernel
+        )?;
+        write!(
+            f,
+            "\nslice {}{}",
+            self.slice.path,
+            absent(self.slice.present)
+        )?;
+        for endpoint in &self.endpoints {
+            write!(f, "\n{endpoint}")?;
+        }
+        for finding in &self.findings {
+            let severity = match finding.severity {
+                Severity::Fault => "fault",
+                Severity::Warning => "warning",
+            };
+            write!(f, "\n{severity} {}: {}", finding.name, finding.message)?;
+        }
+        for link in &self.links {
+            write!(f, "\n{link}")?;
+        }
+        for verdict in &self.verdicts {
+            write!(f, "\n{verdict}")?;
+        }
+        for (count, what) in [
+            (self.events_lost, "events lost"),
+            (self.suppressed_log_lines, "log lines suppressed"),
+            (self.reattached, "programs attached again"),
+            (self.destroyed_sockets, "foreign sockets destroyed"),
+        ] {
+            if count > 0 {
+                write!(f, "\n{count} {what}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind.as_str(), self.address)?;
+        if let Some(service) = &self.service {
+            write!(
+                f,
+                " of {service}{}",
+                absent(self.service_present == Some(true))
+            )?;
+        }
+        if let Some(uid) = self.uid {
+            write!(f, ", user {uid}")?;
+        }
+        if !self.allow_from.is_empty() {
+            write!(f, ", from outside {}", self.allow_from.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let attached = if self.attached {
+            "attached"
+        } else {
+            "NOT ATTACHED"
+        };
+        write!(f, "program {} {attached}", self.program)?;
+        if self.attached {
+            write!(f, " as {}", self.program_id)?;
+        }
+        if self.runs > 0 {
+            let nanoseconds = self.run_time_ns / self.runs;
+            write!(f, ", {} runs of {nanoseconds} ns", self.runs)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            program,
+            reason,
+            action,
+            count,
+        } = self;
+        write!(f, "{program} {} {reason}: {count}", action.as_str())
+    }
+}
+
+fn absent(present: bool) -> &'static str {
+    if present { "" } else { " (does not exist)" }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

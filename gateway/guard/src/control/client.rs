@@ -17,7 +17,12 @@ pub fn ask(socket: &Path, ask: &Ask, limit: Duration) -> Result<Reply, AskError>
     let mut stream = open(socket, deadline)?;
     let mut line = serde_json::to_vec(ask).map_err(io::Error::from)?;
     line.push(b'\n');
-    stream.write_all(&line)?;
+    match stream.write_all(&line) {
+        // Who may not ask is told so, and cut off, before it has asked.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(timed_out().into()),
+        written => written?,
+    }
     let reply = read(&mut stream, deadline)?;
     Ok(serde_json::from_slice(&reply)?)
 }
@@ -83,14 +88,14 @@ fn open(path: &Path, deadline: Instant) -> Result<UnixStream, AskError> {
     }
 }
 
-/// Reads to the end of the connection.
+/// Reads a line. What the connection's end looks like does not matter after it.
 fn read(stream: &mut UnixStream, deadline: Instant) -> Result<Vec<u8>, AskError> {
     let mut reply = Vec::new();
     let mut part = vec![0; 16 * 1024];
-    loop {
+    while reply.last() != Some(&b'\n') {
         stream.set_read_timeout(Some(left(deadline)?))?;
         let length = match stream.read(&mut part) {
-            Ok(0) => return Ok(reply),
+            Ok(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
             Ok(length) => length,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -104,6 +109,7 @@ fn read(stream: &mut UnixStream, deadline: Instant) -> Result<Vec<u8>, AskError>
             return Err(io::Error::new(io::ErrorKind::InvalidData, error).into());
         }
     }
+    Ok(reply)
 }
 
 /// What is left of the limit; never zero, which would mean no limit.

@@ -2,8 +2,14 @@
 //! connection ends. docs/guard.md describes it.
 
 mod client;
+mod seat;
+mod server;
 
 pub use client::{AskError, ask, ask_status};
+pub(crate) use seat::Seat;
+pub use seat::SeatError;
+pub use server::Asker;
+pub(crate) use server::{Question, Right, serve};
 
 use serde::{Deserialize, Serialize};
 
@@ -50,3 +56,6 @@ pub enum Answer {
     /// The status.
     Status(Box<Status>),
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::process::geteuid;
+use tokio::runtime::Builder;
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::scratch::Scratch;
+use crate::status::tests::status;
+
+const LIMIT: Duration = Duration::from_secs(5);
+
+#[test]
+fn questions_reach_the_service_and_answers_come_back() {
+    let service = Service::start(Right::All);
+    assert_eq!(ask_status(&service.socket, LIMIT).unwrap(), status());
+    let set = Ask::Set { mode: Mode::Detach };
+    let reply = ask(&service.socket, &set, LIMIT).unwrap();
+    assert_eq!(reply, Reply::Error("cannot detach today".into()));
+    assert_eq!(service.asked(), [Ask::Status, set]);
+}
+
+#[test]
+fn the_protocol_is_an_api() {
+    for (line, ask) in [
+        (r#"{"ask":"clear"}"#, Ask::Clear),
+        (
+            r#"{"ask":"explain","what":"127.0.0.1:3939"}"#,
+            Ask::Explain {
+                what: "127.0.0.1:3939".into(),
+            },
+        ),
+        (
+            r#"{"ask":"set","mode":"detach"}"#,
+            Ask::Set { mode: Mode::Detach },
+        ),
+        (r#"{"ask":"status"}"#, Ask::Status),
+    ] {
+        assert_eq!(serde_json::to_string(&ask).unwrap(), line);
+        assert_eq!(serde_json::from_str::<Ask>(line).unwrap(), ask);
+    }
+    let error = serde_json::to_string(&Reply::Error("no".into())).unwrap();
+    assert_eq!(error, r#"{"error":"no"}"#);
+    let done = Reply::Ok(Answer::Status(Box::new(status())));
+    let text = serde_json::to_string(&done).unwrap();
+    assert!(text.starts_with(r#"{"ok":{"version":"#), "{text}");
+    assert_eq!(serde_json::from_str::<Reply>(&text).unwrap(), done);
+}
+
+#[test]
+fn a_peer_with_the_right_to_status_gets_nothing_else() {
+    let service = Service::start(Right::Status);
+    ask_status(&service.socket, LIMIT).unwrap();
+    let what = || "1".into();
+    for forbidden in [
+        Ask::Clear,
+        Ask::Explain { what: what() },
+        Ask::Set { mode: Mode::Detach },
+    ] {
+        let reply = ask(&service.socket, &forbidden, LIMIT).unwrap();
+        assert_eq!(reply, Reply::Error("only root may ask that".into()));
+    }
+    assert_eq!(service.asked(), [Ask::Status]);
+}
+
+#[test]
+fn a_peer_without_rights_is_told_so() {
+    let service = Service::start(Right::Nothing);
+    // Again and again: whether it is cut off before or after it has asked is chance.
+    for _ in 0..50 {
+        let refused = ask_status(&service.socket, LIMIT).unwrap_err();
+        assert!(
+            matches!(&refused, AskError::Refused(why) if why == "only root and the gateway may ask"),
+            "{refused}"
+        );
+    }
+    assert_eq!(service.asked(), []);
+}
+
+#[test]
+fn what_is_no_question_is_answered_and_changes_nothing() {
+    let service = Service::start(Right::All);
+    for (line, expected) in [
+        ("{}\n", "not understood"),
+        ("status\n", "not understood"),
+        ("{\"ask\":\"set\",\"mode\":\"off\"}\n", "not understood"),
+        (
+            "{\"ask\":\"set\",\"mode\":\"audit\",\"x\":1}\n",
+            "not understood",
+        ),
+        ("{\"ask\":\"status\"}", "expected one line"),
+        ("", "expected one line"),
+        (&"x".repeat(5000), "expected one line"),
+    ] {
+        let answer = converse(&service.socket, line.as_bytes());
+        assert!(answer.starts_with(r#"{"error":""#), "{line}: {answer}");
+        assert!(answer.contains(expected), "{line}: {answer}");
+    }
+    assert_eq!(service.asked(), []);
+}
+
+/// Whoever asks nothing takes a place only for a while, and leaves others theirs.
+#[test]
+fn silent_peers_end_and_too_many_are_turned_away() {
+    let service = Service::start(Right::All);
+    let started = Instant::now();
+    let silent: Vec<_> = (0..16)
+        .map(|_| UnixStream::connect(&service.socket).unwrap())
+        .collect();
+    let turned_away = ask_status(&service.socket, LIMIT).unwrap_err();
+    assert!(
+        matches!(&turned_away, AskError::Refused(why) if why == "too many ask at once"),
+        "{turned_away}"
+    );
+    for mut stream in silent {
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).unwrap();
+        assert_eq!(rest, b"", "it was cut off without an answer");
+    }
+    let waited = started.elapsed();
+    assert!(waited >= Duration::from_secs(4), "{waited:?}");
+    ask_status(&service.socket, LIMIT).unwrap();
+}
+
+#[test]
+fn nobody_there_is_told_from_somebody_who_does_not_answer() {
+    let scratch = Scratch::new();
+    let socket = scratch.path().join("guard.sock");
+    let nobody = ask_status(&socket, LIMIT).unwrap_err();
+    assert!(matches!(nobody, AskError::Absent { .. }), "{nobody}");
+
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let started = Instant::now();
+    let silent = ask_status(&socket, Duration::from_millis(200)).unwrap_err();
+    let waited = started.elapsed();
+    assert!(
+        matches!(&silent, AskError::Io(error) if error.kind() == std::io::ErrorKind::TimedOut),
+        "{silent}"
+    );
+    assert!(waited < Duration::from_secs(2), "{waited:?}");
+    drop(listener);
+    let dead = ask_status(&socket, LIMIT).unwrap_err();
+    assert!(matches!(dead, AskError::Absent { .. }), "{dead}");
+}
+
+/// A backlog that nobody empties must not hold a client up.
+#[test]
+fn a_full_backlog_is_bounded() {
+    use rustix::net::{
+        AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
+    };
+    let scratch = Scratch::new();
+    let path = scratch.path().join("guard.sock");
+    let flags = SocketFlags::CLOEXEC;
+    let listener = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+    bind(&listener, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+    listen(&listener, 0).unwrap();
+    let _first = UnixStream::connect(&path).unwrap();
+    let started = Instant::now();
+    let refused = ask_status(&path, Duration::from_millis(200)).unwrap_err();
+    let waited = started.elapsed();
+    assert!(
+        matches!(&refused, AskError::Io(error) if error.kind() == std::io::ErrorKind::TimedOut),
+        "{refused}"
+    );
+    assert!(waited < Duration::from_secs(2), "{waited:?}");
+}
+
+/// A server with a service behind it that notes what it is asked.
+struct Service {
+    socket: PathBuf,
+    asked: std::sync::mpsc::Receiver<Ask>,
+    _scratch: Scratch,
+}
+
+impl Service {
+    fn start(given: Right) -> Self {
+        let scratch = Scratch::new();
+        let socket = scratch.path().join("guard.sock");
+        let listener = Seat::take(&socket).unwrap().listen().unwrap();
+        let (note, asked) = std::sync::mpsc::channel();
+        // The thread ends with the test's process: nothing in it needs an end.
+        std::thread::spawn(move || {
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let listener = tokio::net::UnixListener::from_std(listener).unwrap();
+                let (sender, mut questions) = mpsc::channel(1);
+                tokio::spawn(serve(listener, Asker::new(sender), move |peer| {
+                    assert_eq!(peer.uid(), geteuid().as_raw());
+                    assert_eq!(peer.pid(), Some(std::process::id().cast_signed()));
+                    given
+                }));
+                while let Some(Question { ask, reply }) = questions.recv().await {
+                    let answer = match ask {
+                        Ask::Status => Reply::Ok(Answer::Status(Box::new(status()))),
+                        _ => Reply::Error("cannot detach today".into()),
+                    };
+                    // A test that is over does not listen any more.
+                    let _ = note.send(ask);
+                    reply.send(answer).unwrap();
+                }
+            });
+        });
+        Self {
+            socket,
+            asked,
+            _scratch: scratch,
+        }
+    }
+
+    fn asked(&self) -> Vec<Ask> {
+        self.asked.try_iter().collect()
+    }
+}
+
+fn converse(socket: &Path, line: &[u8]) -> String {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    stream.write_all(line).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = vec![0; 4096];
+    // Not to the end: what the server left unread resets the connection.
+    let length = stream.read(&mut answer).unwrap();
+    String::from_utf8(answer[..length].to_vec()).unwrap()
+}
