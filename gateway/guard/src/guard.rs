@@ -1,20 +1,53 @@
 //! The running guard: programs, maps, links, and the eye on them.
 
+use std::collections::HashSet;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use gateway_ebpf::abi::{Event, Program, Reason};
+use aya::programs::{
+    CgroupSkb, CgroupSock, CgroupSockAddr, Program as Loaded, ProgramError, ProgramFd,
+};
+use aya::{Ebpf, EbpfError, EbpfLoader};
+use gateway_ebpf::abi::{Event, Program, Reason, Settings};
 
-use crate::rules::{Mode, Rules};
+use crate::cgroup::Hierarchy;
+use crate::diag::{self, Kept};
+use crate::link::{self, Hook, Link};
+use crate::maps::{Foreign, Maps};
+use crate::rules::{Exception, Local, Mode, Rules};
+use crate::surroundings::Surroundings;
+use crate::{namespace, object, probe, tables};
 
 /// Programs, links and maps. Unpinned, they end with it; pinned, they outlive it.
-#[derive(Debug)]
-pub struct Guard {}
+pub struct Guard {
+    rules: Rules,
+    options: Options,
+    mode: Mode,
+    epoch: u32,
+    hierarchy: Hierarchy,
+    surroundings: Surroundings,
+    root: File,
+    ebpf: Ebpf,
+    maps: Maps,
+    links: Vec<(Hook, Link)>,
+    destroyed: u64,
+    /// Run-time statistics are on while it is open.
+    _statistics: Option<OwnedFd>,
+    /// Whether `cgroup_skb` programs can ask for a packet's namespace.
+    namespace_helper: bool,
+}
 
 /// How it is started.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Where links and maps are pinned; `None`: they end with the [`Guard`].
     pub pins: Option<PathBuf>,
+    /// Attach only these, to show what each layer does alone; `None`: all that the rules need.
+    pub programs: Option<Vec<Program>>,
     /// Switch the kernel's run-time statistics on while the guard lives.
     pub statistics: bool,
 }
@@ -32,7 +65,7 @@ pub enum Notice {
     /// A program was not attached, or another sat in its place; it is attached again.
     Reattached {
         /// Which.
-        program: Program,
+        program: String,
         /// What was found.
         found: String,
     },
@@ -42,7 +75,7 @@ pub enum Notice {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkState {
     /// Which.
-    pub program: Program,
+    pub program: &'static str,
     /// Our program is attached at this moment.
     pub attached: bool,
     /// Its id in the kernel.
@@ -66,12 +99,64 @@ pub struct Count {
     pub count: u64,
 }
 
-/// Why the guard cannot do its work. Nothing is half-attached after it.
+/// Why the guard cannot do its work. Nothing that was not attached before is attached after it.
 #[derive(Debug, thiserror::Error)]
 pub enum GuardError {
-    /// No object was embedded when this binary was built.
-    #[error("no_object: this build has no eBPF object; build it with `cargo xtask build-ebpf` first")]
+    /// A program cannot be attached.
+    #[error("cannot attach {program}: {source}")]
+    Attach {
+        /// Which.
+        program: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// Foreign connections cannot be ended.
+    #[error("cannot end foreign connections to {endpoint}: {source}")]
+    Cut {
+        /// Of which endpoint.
+        endpoint: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A program cannot be detached.
+    #[error("cannot detach {program}: {source}")]
+    Detach {
+        /// Which.
+        program: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The kernel refuses the object as a whole.
+    #[error("the kernel does not take the eBPF object: {0}")]
+    Load(#[from] EbpfError),
+    /// A map cannot be read or written.
+    #[error("a map of the guard's cannot be used: {0}")]
+    Map(#[from] aya::maps::MapError),
+    /// No cgroup of version 2 is mounted.
+    #[error("no_cgroup2: no cgroup v2 hierarchy is mounted; expected one at /sys/fs/cgroup")]
+    NoCgroup2,
+    /// This binary was built without the programs.
+    #[error("no_object: this build has no eBPF object; `cargo xtask build-ebpf`, then build again")]
     NoObject,
+    /// The pin directory cannot be trusted or made.
+    #[error("pins_unsafe: {}: {problem}; expected a directory of root's with mode 0700 that nobody else can write to or replace", path.display())]
+    Pins {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The kernel refuses a program.
+    #[error("the kernel does not take the program {program}: {source}")]
+    Program {
+        /// Which.
+        program: &'static str,
+        /// Why, with the verifier's words.
+        source: ProgramError,
+    },
+    /// What the rules name cannot be looked up.
+    #[error("cannot look up cgroups and namespaces: {0}")]
+    Surroundings(#[source] io::Error),
 }
 
 impl Guard {
@@ -79,68 +164,455 @@ impl Guard {
     /// the place of whatever an earlier instance pinned without a gap. Foreign connections that
     /// are open already are cut if `mode` is `Enforce`.
     pub fn start(rules: Rules, mode: Mode, options: Options) -> Result<Self, GuardError> {
-        let _ = (rules, mode, options);
-        todo!()
+        let hierarchy = Hierarchy::find()
+            .map_err(GuardError::Surroundings)?
+            .ok_or(GuardError::NoCgroup2)?;
+        let root = File::open(&hierarchy.root).map_err(GuardError::Surroundings)?;
+        let surroundings =
+            Surroundings::find(&rules, &hierarchy).map_err(GuardError::Surroundings)?;
+        let pins = options.pins.as_deref();
+        let namespace_helper = probe::has_namespace_helper();
+        // Sockets keep the notes of an earlier instance, and a new epoch makes them void. Where no
+        // program tells the last one, the notes go.
+        let epoch = match pins {
+            None => 0,
+            Some(pins) => {
+                prepare_pins(pins)?;
+                match last_epoch(pins) {
+                    Some(epoch) => epoch,
+                    None => {
+                        remove_notes(pins)?;
+                        0
+                    }
+                }
+            }
+        };
+        let statistics = if options.statistics {
+            aya::sys::enable_stats(aya::sys::Stats::RunTime).ok()
+        } else {
+            None
+        };
+        let mut ebpf = load(pins, namespace_helper)?;
+        let maps = Maps::take(&mut ebpf, &rules)?;
+        let mut guard = Self {
+            rules,
+            options,
+            mode: Mode::Detach,
+            epoch,
+            hierarchy,
+            surroundings,
+            root,
+            ebpf,
+            maps,
+            links: Vec::new(),
+            destroyed: 0,
+            _statistics: statistics,
+            namespace_helper,
+        };
+        guard.set_mode(mode)?;
+        Ok(guard)
     }
 
     /// Changes the mode, at once.
     pub fn set_mode(&mut self, mode: Mode) -> Result<(), GuardError> {
-        let _ = mode;
-        todo!()
+        self.mode = mode;
+        if mode == Mode::Detach {
+            self.links.clear();
+            return self.options.pins.as_deref().map_or(Ok(()), unpin);
+        }
+        self.epoch = self.epoch.wrapping_add(1);
+        self.fill()?;
+        self.attach()?;
+        if mode == Mode::Enforce {
+            self.cut()?;
+        }
+        Ok(())
     }
 
     /// The mode in force.
     pub fn mode(&self) -> Mode {
-        todo!()
+        self.mode
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Where cgroups are.
+    pub fn hierarchy(&self) -> &Hierarchy {
+        &self.hierarchy
     }
 
     /// Looks after everything that others may have changed: to be called about every 100 ms.
     /// Cgroups are followed as they come and go; a missing or foreign program is attached again.
     pub fn watch(&mut self) -> Result<Vec<Notice>, GuardError> {
-        todo!()
+        let changes = self
+            .surroundings
+            .look(&self.rules, &self.hierarchy)
+            .map_err(GuardError::Surroundings)?;
+        if !changes.is_empty() {
+            self.fill()?;
+        }
+        let mut notices: Vec<Notice> = changes
+            .into_iter()
+            .map(|(path, present)| Notice::Cgroup { path, present })
+            .collect();
+        for index in 0..self.links.len() {
+            notices.extend(self.watch_link(index)?);
+        }
+        Ok(notices)
     }
 
     /// Whether the gateway's slice exists.
     pub fn slice_present(&self) -> bool {
-        todo!()
+        self.surroundings.found().slice.is_some()
     }
 
     /// Whether the service of the local endpoint with this index exists.
     pub fn service_present(&self, local: usize) -> bool {
-        let _ = local;
-        todo!()
+        let services = &self.surroundings.found().services;
+        services
+            .get(local)
+            .is_some_and(|service| service.cgroup.is_some())
     }
 
     /// Every program that should be attached.
     pub fn links(&self) -> Vec<LinkState> {
-        todo!()
+        self.links
+            .iter()
+            .map(|(hook, link)| {
+                let program = program(&self.ebpf, *hook).ok();
+                let id = program.and_then(id).unwrap_or_default();
+                let text = program
+                    .and_then(|program| link::fdinfo(program.as_fd()).ok())
+                    .unwrap_or_default();
+                LinkState {
+                    program: hook.name(),
+                    attached: link.attached().is_ok_and(|now| now.holds(id)),
+                    program_id: id,
+                    runs: link::field(&text, "run_cnt").unwrap_or_default(),
+                    run_time: link::field(&text, "run_time_ns").unwrap_or_default(),
+                }
+            })
+            .collect()
     }
 
     /// Every counter that is not 0.
     pub fn counts(&self) -> Result<Vec<Count>, GuardError> {
-        todo!()
+        Ok(self.maps.counts()?)
     }
 
     /// Events that found no place in the ring, since the programs were loaded.
     pub fn events_lost(&self) -> Result<u64, GuardError> {
-        todo!()
+        Ok(self.maps.lost()?)
     }
 
     /// Sockets of foreign connections that were destroyed so far.
     pub fn destroyed(&self) -> u64 {
-        todo!()
+        self.destroyed
     }
 
     /// Takes every event out of the ring.
     pub fn events(&mut self, take: impl FnMut(&Event)) {
-        let _ = take;
-        todo!()
+        self.maps.events(take);
     }
 
     /// Without a [`Guard`]: changes the mode of what is pinned, `Detach` included. For the way out
     /// of a lock-out while the service is down. False if nothing is pinned.
     pub fn set_pinned(pins: &Path, mode: Mode) -> Result<bool, GuardError> {
-        let _ = (pins, mode);
-        todo!()
+        let mut found = false;
+        for hook in Hook::ALL {
+            let id = link::pinned_program(pins, hook).map_err(|source| GuardError::Attach {
+                program: hook.name(),
+                source,
+            })?;
+            let Some(id) = id else {
+                continue;
+            };
+            if mode == Mode::Detach {
+                found = true;
+            } else if let Some(mut foreign) = Foreign::find(id) {
+                let settings = foreign.get()?;
+                foreign.set(&Settings {
+                    enforce: u32::from(mode == Mode::Enforce),
+                    epoch: settings.epoch.wrapping_add(1),
+                    ..settings
+                })?;
+                found = true;
+            }
+        }
+        if mode == Mode::Detach {
+            unpin(pins)?;
+        }
+        Ok(found)
+    }
+
+    /// Writes what the programs read, as things are now.
+    fn fill(&mut self) -> Result<(), GuardError> {
+        let found = self.surroundings.found();
+        let settings = tables::settings(&self.rules, found, self.mode, self.epoch);
+        self.maps.set_settings(&settings)?;
+        self.maps
+            .set_services(&tables::services(&self.rules, found))?;
+        Ok(())
+    }
+
+    /// Attaches what is needed and not attached yet, and removes what an earlier instance pinned
+    /// and is not needed any more.
+    fn attach(&mut self) -> Result<(), GuardError> {
+        let pins = self.options.pins.as_deref();
+        let mut links: Vec<(Hook, Link)> = Vec::new();
+        for hook in Hook::ALL {
+            if self.links.iter().any(|(attached, _)| *attached == hook) {
+                continue;
+            }
+            if !self.needs(hook) {
+                if let Some(pins) = pins {
+                    link::remove_pinned(pins, hook).map_err(|source| GuardError::Detach {
+                        program: hook.name(),
+                        source,
+                    })?;
+                }
+                continue;
+            }
+            let attached = load_program(&mut self.ebpf, hook).and_then(|program| {
+                Link::attach(hook, program.as_fd(), self.root.as_fd(), pins).map_err(|source| {
+                    GuardError::Attach {
+                        program: hook.name(),
+                        source,
+                    }
+                })
+            });
+            match attached {
+                Ok(link) => links.push((hook, link)),
+                Err(error) => {
+                    for (_, link) in links {
+                        link.withdraw();
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        self.links.append(&mut links);
+        Ok(())
+    }
+
+    fn needs(&self, hook: Hook) -> bool {
+        let chosen = |program| {
+            let programs = self.options.programs.as_ref();
+            programs.is_none_or(|programs| programs.contains(&program))
+        };
+        let locals = &self.rules.locals;
+        match hook {
+            Hook::Origin => !locals.is_empty() && !self.namespace_helper,
+            Hook::Decides(program) => {
+                chosen(program)
+                    && match program {
+                        Program::Bind4 | Program::Bind6 => locals.iter().any(|local| local.reserve),
+                        Program::Connect4 | Program::Connect6 => true,
+                        Program::Egress => !self.rules.remotes.is_empty(),
+                        Program::Ingress => !locals.is_empty(),
+                    }
+            }
+        }
+    }
+
+    /// Ends the open connections that would not be let in now.
+    fn cut(&mut self) -> Result<(), GuardError> {
+        let mut cgroups = HashSet::new();
+        let exceptions = self
+            .rules
+            .exceptions
+            .iter()
+            .filter_map(|exception| match exception {
+                Exception::Cgroup(path) => Some(path),
+                Exception::Uid(_) => None,
+            });
+        for path in std::iter::once(&self.rules.slice).chain(exceptions) {
+            let ids = self.hierarchy.subtree(path);
+            cgroups.extend(ids.map_err(GuardError::Surroundings)?);
+        }
+        let mut destroyed = 0;
+        for local in &self.rules.locals {
+            let listed = |peer: IpAddr| is_listed(local, peer);
+            let kept = Kept {
+                cgroups: &cgroups,
+                listed: &listed,
+            };
+            destroyed += namespace::inside(local.namespace.as_deref(), || {
+                diag::cut_local(local.address, local.port, &kept)
+            })
+            .map_err(|source| GuardError::Cut {
+                endpoint: format!("port {}", local.port),
+                source,
+            })?;
+        }
+        for remote in &self.rules.remotes {
+            let kept = Kept {
+                cgroups: &cgroups,
+                listed: &|_| false,
+            };
+            destroyed += diag::cut_remote(*remote, &kept).map_err(|source| GuardError::Cut {
+                endpoint: remote.to_string(),
+                source,
+            })?;
+        }
+        self.destroyed += destroyed;
+        Ok(())
+    }
+
+    fn watch_link(&mut self, index: usize) -> Result<Option<Notice>, GuardError> {
+        let Some((hook, link)) = self.links.get(index) else {
+            return Ok(None);
+        };
+        let hook = *hook;
+        let fault = |source| GuardError::Attach {
+            program: hook.name(),
+            source,
+        };
+        let ours = program(&self.ebpf, hook)?;
+        let now = link.attached().map_err(fault)?;
+        let found = if now.cgroup == 0 {
+            let pins = self.options.pins.as_deref();
+            let link = Link::attach(hook, ours.as_fd(), self.root.as_fd(), pins).map_err(fault)?;
+            if let Some(place) = self.links.get_mut(index) {
+                *place = (hook, link);
+            }
+            "it was detached".to_owned()
+        } else if !now.holds(id(ours).unwrap_or_default()) {
+            link.restore(ours.as_fd()).map_err(fault)?;
+            format!("program {} was in its place", now.program)
+        } else if link.restore_pin().map_err(fault)? {
+            "its pin was removed".to_owned()
+        } else {
+            return Ok(None);
+        };
+        Ok(Some(Notice::Reattached {
+            program: hook.name().to_owned(),
+            found,
+        }))
     }
 }
+
+/// Removes everything that is pinned: nothing is attached after it unless somebody holds it.
+fn unpin(pins: &Path) -> Result<(), GuardError> {
+    for hook in Hook::ALL {
+        link::remove_pinned(pins, hook).map_err(|source| GuardError::Detach {
+            program: hook.name(),
+            source,
+        })?;
+    }
+    remove_notes(pins)
+}
+
+fn remove_notes(pins: &Path) -> Result<(), GuardError> {
+    NOTES.iter().try_for_each(|name| {
+        link::remove(&pins.join(name)).map_err(|source| GuardError::Detach {
+            program: name,
+            source,
+        })
+    })
+}
+
+fn load(pins: Option<&Path>, namespace_helper: bool) -> Result<Ebpf, GuardError> {
+    let object = object::OBJECT.ok_or(GuardError::NoObject)?;
+    let mut loader = EbpfLoader::new();
+    let helper = u32::from(namespace_helper);
+    loader.override_global("NAMESPACE_HELPER", &helper, true);
+    if let Some(pins) = pins {
+        // What sockets were noted as holds across instances; all else is made anew.
+        for name in NOTES {
+            loader.map_pin_path(name, pins.join(name));
+        }
+    }
+    Ok(loader.load(object)?)
+}
+
+fn load_program(ebpf: &mut Ebpf, hook: Hook) -> Result<&ProgramFd, GuardError> {
+    let fault = |source| GuardError::Program {
+        program: hook.name(),
+        source,
+    };
+    let loaded = match ebpf.program_mut(hook.name()) {
+        Some(Loaded::CgroupSkb(program)) => ready(program, CgroupSkb::load, |it| it.fd().is_ok()),
+        Some(Loaded::CgroupSock(program)) => ready(program, CgroupSock::load, |it| it.fd().is_ok()),
+        Some(Loaded::CgroupSockAddr(program)) => {
+            ready(program, CgroupSockAddr::load, |it| it.fd().is_ok())
+        }
+        _ => return Err(GuardError::NoObject),
+    };
+    loaded.map_err(fault)?;
+    program(ebpf, hook)
+}
+
+/// Loads a program unless it is loaded.
+fn ready<P>(
+    program: &mut P,
+    load: impl FnOnce(&mut P) -> Result<(), ProgramError>,
+    is_loaded: impl FnOnce(&P) -> bool,
+) -> Result<(), ProgramError> {
+    if is_loaded(program) {
+        Ok(())
+    } else {
+        load(program)
+    }
+}
+
+fn program(ebpf: &Ebpf, hook: Hook) -> Result<&ProgramFd, GuardError> {
+    let program = ebpf.program(hook.name()).ok_or(GuardError::NoObject)?;
+    program.fd().map_err(|source| GuardError::Program {
+        program: hook.name(),
+        source,
+    })
+}
+
+fn id(program: &ProgramFd) -> Option<u32> {
+    let text = link::fdinfo(program.as_fd()).ok()?;
+    u32::try_from(link::field(&text, "prog_id")?).ok()
+}
+
+fn is_listed(local: &Local, peer: IpAddr) -> bool {
+    local
+        .allow_from
+        .iter()
+        .any(|network| network.contains(peer))
+}
+
+/// The epoch of what an earlier instance left attached; `None` if there is nothing.
+fn last_epoch(pins: &Path) -> Option<u32> {
+    let epoch = |hook| {
+        let id = link::pinned_program(pins, hook).ok()??;
+        Some(Foreign::find(id)?.get().ok()?.epoch)
+    };
+    Hook::ALL.into_iter().filter_map(epoch).max()
+}
+
+/// Makes the directory, or makes sure that nobody else made it.
+fn prepare_pins(path: &Path) -> Result<(), GuardError> {
+    let fault = |problem: String| GuardError::Pins {
+        path: path.to_owned(),
+        problem,
+    };
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(fault(error.to_string()));
+        }
+        _ => {}
+    }
+    let found = fs::symlink_metadata(path).map_err(|error| fault(error.to_string()))?;
+    if !found.is_dir() {
+        Err(fault("is no directory".to_owned()))
+    } else if found.uid() != 0 || found.mode() & 0o077 != 0 {
+        Err(fault(format!(
+            "belongs to user {} with mode {:04o}",
+            found.uid(),
+            found.mode() & 0o7777
+        )))
+    } else {
+        Ok(())
+    }
+}
+
+/// The maps of what sockets were noted as.
+const NOTES: &[&str] = &["VERIFIED", "EXCEPTED", "ORIGIN"];

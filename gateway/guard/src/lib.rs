@@ -6,26 +6,34 @@
 //! and what it does not.
 
 mod cgroup;
+pub mod control;
 mod diag;
 mod events;
 mod explain;
 mod guard;
+mod link;
+mod maps;
 mod matching;
 mod namespace;
+pub mod notify;
 mod object;
+pub mod offline;
 mod overrides;
 mod probe;
 mod rules;
-pub mod control;
-pub mod notify;
-pub mod offline;
+#[cfg(test)]
+mod sandbox;
 #[cfg(test)]
 mod scratch;
 pub mod service;
+mod sockopt;
 pub mod status;
+mod surroundings;
+mod sys;
+mod tables;
 
 pub use cgroup::{Cgroup, Hierarchy};
-pub use explain::{Explanation, ExplainError, explain};
+pub use explain::{ExplainError, Explanation, explain};
 pub use guard::{Count, Guard, GuardError, LinkState, Notice, Options};
 pub use object::{OBJECT_SHA256, has_object};
 pub use overrides::{Override, OverrideError};

@@ -1,0 +1,149 @@
+//! The maps as user space sees them.
+
+use aya::Ebpf;
+use aya::maps::lpm_trie::Key;
+use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, RingBuf};
+use aya::programs::loaded_programs;
+use gateway_ebpf::abi::{
+    Endpoint, Event, Program, Reason, Service, Settings, Source, VERDICTS, verdict,
+};
+
+use crate::guard::Count;
+use crate::rules::Rules;
+use crate::tables;
+
+/// The maps of loaded programs.
+pub(crate) struct Maps {
+    settings: Array<MapData, [u8; Settings::SIZE]>,
+    services: HashMap<MapData, u16, [u8; Service::SIZE]>,
+    verdicts: PerCpuArray<MapData, u64>,
+    lost: PerCpuArray<MapData, u64>,
+    events: RingBuf<MapData>,
+}
+
+impl Maps {
+    /// Takes them out of what was loaded, and fills those that do not change while it lives.
+    pub(crate) fn take(ebpf: &mut Ebpf, rules: &Rules) -> Result<Self, MapError> {
+        let mut addresses: HashMap<_, [u8; Endpoint::SIZE], u8> =
+            map_mut(ebpf, "ADDRESSES")?.try_into()?;
+        for endpoint in tables::addresses(rules) {
+            addresses.insert(endpoint.to_bytes(), 1, 0)?;
+        }
+        let mut remotes: HashMap<_, [u8; Endpoint::SIZE], u8> =
+            map_mut(ebpf, "REMOTES")?.try_into()?;
+        for endpoint in tables::remotes(rules) {
+            remotes.insert(endpoint.to_bytes(), 1, 0)?;
+        }
+        let mut allowed: LpmTrie<_, [u8; Source::SIZE], u8> =
+            map_mut(ebpf, "ALLOWED")?.try_into()?;
+        for (bits, source) in tables::allowed(rules) {
+            allowed.insert(&Key::new(bits, source.to_bytes()), 1, 0)?;
+        }
+        Ok(Self {
+            settings: taken(ebpf, "SETTINGS")?.try_into()?,
+            services: taken(ebpf, "SERVICES")?.try_into()?,
+            verdicts: taken(ebpf, "VERDICTS")?.try_into()?,
+            lost: taken(ebpf, "LOST")?.try_into()?,
+            events: taken(ebpf, "EVENTS")?.try_into()?,
+        })
+    }
+
+    /// Sets what concerns every endpoint.
+    pub(crate) fn set_settings(&mut self, settings: &Settings) -> Result<(), MapError> {
+        self.settings.set(0, settings.to_bytes(), 0)
+    }
+
+    /// Sets the protected ports; there is always an entry for each.
+    pub(crate) fn set_services(&mut self, services: &[(u16, Service)]) -> Result<(), MapError> {
+        services
+            .iter()
+            .try_for_each(|(port, service)| self.services.insert(port, service.to_bytes(), 0))
+    }
+
+    /// Every counter that is not 0.
+    pub(crate) fn counts(&self) -> Result<Vec<Count>, MapError> {
+        let mut counts = Vec::new();
+        debug_assert_eq!(self.verdicts.len(), VERDICTS);
+        for program in Program::ALL {
+            for reason in Reason::ALL {
+                for enforced in [false, true] {
+                    let place = verdict(*program, *reason, enforced);
+                    let count = self.verdicts.get(&place, 0)?.iter().sum();
+                    if count != 0 {
+                        counts.push(Count {
+                            program: *program,
+                            reason: *reason,
+                            enforced,
+                            count,
+                        });
+                    }
+                }
+            }
+        }
+        Ok(counts)
+    }
+
+    /// Events that found no place.
+    pub(crate) fn lost(&self) -> Result<u64, MapError> {
+        Ok(self.lost.get(&0, 0)?.iter().sum())
+    }
+
+    /// Takes every event out of the ring.
+    pub(crate) fn events(&mut self, mut take: impl FnMut(&Event)) {
+        while let Some(item) = self.events.next() {
+            // The programs write nothing else.
+            if let Ok(bytes) = <&[u8; Event::SIZE]>::try_from(&*item) {
+                take(&Event::from_bytes(bytes));
+            }
+        }
+    }
+}
+
+/// The settings of a program that is attached already, by its id: of another instance's, that is.
+/// `None` if it is none of ours, or of a version whose settings differ.
+pub(crate) struct Foreign(Array<MapData, [u8; Settings::SIZE]>);
+
+impl Foreign {
+    /// Finds them.
+    pub(crate) fn find(program: u32) -> Option<Self> {
+        let program = loaded_programs()
+            .flatten()
+            .find(|info| info.id() == program)?;
+        let data = program
+            .map_ids()
+            .ok()??
+            .into_iter()
+            .filter_map(|id| MapData::from_id(id).ok())
+            .find(|map| {
+                map.info()
+                    .is_ok_and(|info| info.name_as_str() == Some("SETTINGS"))
+            })?;
+        let array = Array::try_from(Map::Array(data)).ok()?;
+        Some(Self(array))
+    }
+
+    /// Reads them.
+    pub(crate) fn get(&self) -> Result<Settings, MapError> {
+        Ok(Settings::from_bytes(&self.0.get(&0, 0)?))
+    }
+
+    /// Changes them.
+    pub(crate) fn set(&mut self, settings: &Settings) -> Result<(), MapError> {
+        self.0.set(0, settings.to_bytes(), 0)
+    }
+}
+
+fn taken(ebpf: &mut Ebpf, name: &str) -> Result<Map, MapError> {
+    ebpf.take_map(name).ok_or_else(|| unknown(name))
+}
+
+/// One that stays with the programs, which need it open until they are loaded.
+fn map_mut<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Map, MapError> {
+    ebpf.map_mut(name).ok_or_else(|| unknown(name))
+}
+
+fn unknown(name: &str) -> MapError {
+    MapError::InvalidName {
+        name: name.to_owned(),
+    }
+}

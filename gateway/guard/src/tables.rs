@@ -1,0 +1,132 @@
+//! What the rules mean for the maps: pure, so that it can be tested without a kernel.
+
+use std::net::{IpAddr, SocketAddr};
+
+use gateway_ebpf::abi::{Ancestor, Endpoint, Service, Settings, Source};
+use gateway_ebpf::packet::mapped;
+
+use crate::rules::{Exception, Local, Mode, Rules};
+
+/// Everything that the rules name, as found on this host at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// The gateway's slice.
+    pub(crate) slice: Option<Ancestor>,
+    /// For each local endpoint.
+    pub(crate) services: Vec<FoundService>,
+    /// For each exception by cgroup, in their order.
+    pub(crate) exceptions: Vec<Option<Ancestor>>,
+}
+
+/// What a local endpoint names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FoundService {
+    /// The service's cgroup.
+    pub(crate) cgroup: Option<Ancestor>,
+    /// The cookie of its namespace: the last one known, so that a name that vanished (the processes
+    /// in it may live on) opens nothing.
+    pub(crate) namespace: u64,
+}
+
+/// The content of `SETTINGS`.
+pub(crate) fn settings(rules: &Rules, found: &Found, mode: Mode, epoch: u32) -> Settings {
+    let mut settings = Settings {
+        gateway: found.slice.unwrap_or_default(),
+        enforce: u32::from(mode == Mode::Enforce),
+        epoch,
+        ..Settings::default()
+    };
+    // One that does not exist at the moment leaves no hole: the programs stop at the first.
+    let present = found.exceptions.iter().flatten();
+    for (place, exception) in settings.exceptions.iter_mut().zip(present) {
+        *place = *exception;
+    }
+    let uids = rules
+        .exceptions
+        .iter()
+        .filter_map(|exception| match exception {
+            Exception::Cgroup(_) => None,
+            Exception::Uid(uid) => Some(*uid),
+        });
+    for (place, uid) in settings.exception_uids.iter_mut().zip(uids) {
+        *place = uid;
+        settings.exception_uid_count += 1;
+    }
+    settings
+}
+
+/// The entries of `SERVICES`. Endpoints that share a port are one service on several addresses.
+pub(crate) fn services(rules: &Rules, found: &Found) -> Vec<(u16, Service)> {
+    let mut services: Vec<(u16, Service)> = Vec::new();
+    for (local, there) in rules.locals.iter().zip(&found.services) {
+        let mut service = service(local, there);
+        match services.iter_mut().find(|(port, _)| *port == local.port) {
+            Some((_, first)) => {
+                service.flags |= first.flags;
+                *first = service;
+            }
+            None => services.push((local.port, service)),
+        }
+    }
+    services
+}
+
+fn service(local: &Local, found: &FoundService) -> Service {
+    let flag = |set: bool, flag: u32| if set { flag } else { 0 };
+    Service {
+        namespace: found.namespace,
+        cgroup: found.cgroup.unwrap_or_default(),
+        uid: local.uid.unwrap_or_default(),
+        flags: flag(local.address.is_none(), Service::ANY_ADDRESS)
+            | flag(local.uid.is_some(), Service::CHECK_UID)
+            | flag(local.reserve, Service::RESERVE),
+    }
+}
+
+/// The keys of `ADDRESSES`.
+pub(crate) fn addresses(rules: &Rules) -> impl Iterator<Item = Endpoint> {
+    rules.locals.iter().filter_map(|local| {
+        local.address.map(|address| Endpoint {
+            address: octets(address),
+            port: local.port,
+            padding: 0,
+        })
+    })
+}
+
+/// The keys of `REMOTES`.
+pub(crate) fn remotes(rules: &Rules) -> impl Iterator<Item = Endpoint> {
+    rules.remotes.iter().flat_map(|remote: &SocketAddr| {
+        [remote.port(), 0].map(|port| Endpoint {
+            address: octets(remote.ip()),
+            port,
+            padding: 0,
+        })
+    })
+}
+
+/// The keys of `ALLOWED`, each with its prefix length in bits.
+pub(crate) fn allowed(rules: &Rules) -> impl Iterator<Item = (u32, Source)> {
+    rules.locals.iter().flat_map(|local| {
+        local.allow_from.iter().map(|network| {
+            let bits = match network.address {
+                // Behind the prefix of v4-mapped addresses.
+                IpAddr::V4(_) => 96 + u32::from(network.prefix),
+                IpAddr::V6(_) => u32::from(network.prefix),
+            };
+            let source = Source {
+                port: local.port.to_be_bytes(),
+                address: octets(network.address),
+            };
+            (Source::PORT_BITS + bits, source)
+        })
+    })
+}
+
+/// An address as the programs have it.
+pub(crate) fn octets(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(address) => mapped(address.octets()),
+        IpAddr::V6(address) => address.octets(),
+    }
+}
