@@ -64,6 +64,7 @@ pub(crate) fn run(config: &Path, ready_file: Option<PathBuf>) -> Result<(), Fail
             write_ready_file(&path, &shared, &addresses, admin_address)
                 .map_err(work("ready file"))?;
         }
+        guard::notify::ready().map_err(work("telling systemd"))?;
 
         let failed = signals.end(&workers, &log).await;
         admin.set_serving(false);

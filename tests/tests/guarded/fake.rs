@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 /// A service at a socket, until it is dropped.
-pub struct FakeGuard {
+pub(crate) struct FakeGuard {
     socket: PathBuf,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -19,7 +19,7 @@ pub struct FakeGuard {
 
 /// What it answers.
 #[derive(Clone, Debug)]
-pub enum Says {
+pub(crate) enum Says {
     /// Nothing: it ends the conversation.
     End,
     /// Nothing, and the conversation goes on.
@@ -35,14 +35,14 @@ struct Shared {
 
 impl Says {
     /// This status.
-    pub fn status(status: &Value) -> Self {
+    pub(crate) fn status(status: &Value) -> Self {
         Self::Text(json!({ "ok": status }).to_string())
     }
 }
 
 impl FakeGuard {
     /// One that says this.
-    pub fn start(socket: &Path, says: Says) -> Self {
+    pub(crate) fn start(socket: &Path, says: Says) -> Self {
         let listener = UnixListener::bind(socket).unwrap();
         listener.set_nonblocking(true).unwrap();
         let shared = Arc::new(Shared {
@@ -58,7 +58,7 @@ impl FakeGuard {
     }
 
     /// Says something else from now on.
-    pub fn say(&self, says: Says) {
+    pub(crate) fn say(&self, says: Says) {
         *self.shared.says.lock().unwrap() = says;
     }
 }
@@ -80,7 +80,7 @@ impl Drop for FakeGuard {
 }
 
 /// The status of a guard that enforces, for this slice; tests change it.
-pub fn enforcing(slice: &str) -> Value {
+pub(crate) fn enforcing(slice: &str) -> Value {
     let link = |program: &str| {
         json!({
             "program": program, "attached": true, "program_id": 7, "runs": 0, "run_time_ns": 0,

@@ -9,14 +9,14 @@ use gateway_tests::harness::poll;
 use rustix::process::geteuid;
 
 /// A cgroup of version 2; removed when dropped, which waits for its processes to end.
-pub struct Place {
+pub(crate) struct Place {
     path: String,
     directory: PathBuf,
 }
 
 impl Place {
     /// Makes one below the root. None, with a word why, where that cannot be.
-    pub fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         if !geteuid().is_root() {
             eprintln!("skipped: only root makes cgroups");
@@ -37,23 +37,23 @@ impl Place {
     }
 
     /// One below it.
-    pub fn child(&self, name: &str) -> Self {
+    pub(crate) fn child(&self, name: &str) -> Self {
         Self::at(&self.directory, &format!("{}/{name}", self.path))
     }
 
     /// One beside it, with a name that begins alike.
-    pub fn sibling(&self) -> Self {
+    pub(crate) fn sibling(&self) -> Self {
         let parent = self.directory.parent().unwrap();
         Self::at(parent, &format!("{}-2", self.path))
     }
 
     /// From the hierarchy's root.
-    pub fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         &self.path
     }
 
     /// Enters it, then becomes the command that follows.
-    pub fn launcher(&self) -> [&str; 4] {
+    pub(crate) fn launcher(&self) -> [&str; 4] {
         let directory = self.directory.to_str().unwrap();
         [
             "sh",

@@ -1,5 +1,6 @@
 //! Whether the gateway starts.
 
+use std::os::unix::net::UnixDatagram;
 use std::thread;
 use std::time::Duration;
 
@@ -69,7 +70,7 @@ fn without_a_required_guard_that_holds_it_does_not_start() {
                     place,
                 } = Guarded::new(&backend).unwrap();
                 let (says, parts) = lost(place.path()).swap_remove(index);
-                guard.say(says.clone());
+                guard.say(says);
                 let finished = setup.prepare().finish_by(&place.launcher(), &["run"]);
                 assert_refused(&finished, parts);
             });
@@ -163,6 +164,21 @@ fn without_a_guard_nothing_is_said_of_one() {
         .prepare()
         .finish(&["check"]);
     assert_eq!(checked.code, Some(0), "{checked:?}");
+}
+
+/// As a unit of `Type=notify`, behind which others wait.
+#[test]
+fn systemd_is_told_once_it_serves() {
+    let setup = Setup::connect(&Backend::recording());
+    let socket = setup.path().join("notify");
+    let systemd = UnixDatagram::bind(&socket).unwrap();
+    systemd.set_read_timeout(Some(poll::PATIENCE)).unwrap();
+    let told = format!("NOTIFY_SOCKET={}", socket.display());
+    let gateway = setup.prepare().start_by(&["env", &told]);
+    let mut message = [0; 64];
+    let length = systemd.recv(&mut message).unwrap();
+    assert_eq!(&message[..length], b"READY=1");
+    gateway.ask_admin("/readyz").expect(200);
 }
 
 #[track_caller]
