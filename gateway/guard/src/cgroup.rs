@@ -1,7 +1,11 @@
 //! Cgroups of version 2: where they are mounted, which id a path has, whose they are.
 
+use std::ffi::OsString;
+use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
 use gateway_ebpf::abi::Ancestor;
 
@@ -22,40 +26,340 @@ pub struct Cgroup {
 }
 
 impl Hierarchy {
-    /// Finds the mount in `/proc/self/mountinfo`; `None` if there is none.
+    /// Finds the mount in `/proc/self/mountinfo`; `None` if there is none that shows the whole
+    /// hierarchy. A part of it, as a container sees it, does not count: depths below it are not
+    /// those that the kernel's helpers know.
     pub fn find() -> io::Result<Option<Self>> {
-        todo!()
+        for root in mount_points(&fs::read("/proc/self/mountinfo")?) {
+            if is_whole(&root)? {
+                return Ok(Some(Self { root }));
+            }
+        }
+        Ok(None)
     }
 
-    /// A path's cgroup as the programs match it; `None` while it does not exist.
+    /// A path's cgroup as the programs match it; `None` while it does not exist. The path is
+    /// absolute, normalised, and not the root, below which everything is.
     pub fn ancestor(&self, path: &str) -> io::Result<Option<Ancestor>> {
-        let _ = path;
-        todo!()
+        if path == "/" {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the root cgroup cannot be matched: everything is below it",
+            ));
+        }
+        let level = path.split('/').filter(|name| !name.is_empty()).count();
+        let Some(id) = directory_id(&self.directory(path)?)? else {
+            return Ok(None);
+        };
+        Ok(Some(Ancestor {
+            id,
+            level: u32::try_from(level).map_err(io::Error::other)?,
+            padding: 0,
+        }))
     }
 
-    /// The cgroup of a process.
+    /// The cgroup of a process. `NotFound` if there is no such process, or its cgroup was removed,
+    /// which can happen only to a process that has ended and was not yet waited for.
     pub fn of_process(&self, pid: u32) -> io::Result<Cgroup> {
-        let _ = pid;
-        todo!()
+        let path = process_path(&fs::read(format!("/proc/{pid}/cgroup"))?)?;
+        match directory_id(&self.directory(&path)?)? {
+            Some(id) => Ok(Cgroup { path, id }),
+            None => Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                format!("the cgroup of process {pid} is gone: {path}"),
+            )),
+        }
     }
 
-    /// The path of an id, by walking the tree; `None` if no cgroup has it now.
+    /// The path of an id, by walking the tree; `None` if no cgroup has it now. Bytes of a name that
+    /// are not UTF-8 are replaced: it is for people.
     pub fn path_of(&self, id: u64) -> io::Result<Option<String>> {
-        let _ = id;
-        todo!()
+        let mut found = None;
+        walk(&self.root, |directory, found_id| {
+            if found_id == id && found.is_none() {
+                found = Some(directory.to_path_buf());
+            }
+        })?;
+        Ok(found.map(|directory| {
+            let below = directory.strip_prefix(&self.root).unwrap_or(&directory);
+            format!("/{}", below.to_string_lossy())
+        }))
     }
 
     /// The ids of a cgroup and of everything below it; empty if it does not exist.
     pub fn subtree(&self, path: &str) -> io::Result<Vec<u64>> {
-        let _ = path;
-        todo!()
+        let mut ids = Vec::new();
+        walk(&self.directory(path)?, |_, id| ids.push(id))?;
+        Ok(ids)
+    }
+
+    fn directory(&self, path: &str) -> io::Result<PathBuf> {
+        match path.strip_prefix('/') {
+            Some(below) if below.split('/').all(|name| name != "..") => Ok(self.root.join(below)),
+            _ => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("{path:?} is not the path of a cgroup from the hierarchy's root"),
+            )),
+        }
     }
 }
 
 impl Cgroup {
     /// Whether it is the cgroup at `path` or lies below it.
     pub fn is_in(&self, path: &str) -> bool {
-        let _ = path;
-        todo!()
+        match self.path.strip_prefix(path.trim_end_matches('/')) {
+            Some(below) => below.is_empty() || below.starts_with('/'),
+            None => false,
+        }
+    }
+}
+
+/// Where cgroup v2 is mounted from its root on, as this process's cgroup namespace sees it
+/// (proc_pid_mountinfo(5)).
+fn mount_points(mountinfo: &[u8]) -> Vec<PathBuf> {
+    mountinfo
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| {
+            let mut fields = line.split(|byte| *byte == b' ');
+            let (root, point) = (fields.nth(3)?, fields.next()?);
+            // Optional fields follow, of any number, and end with a hyphen.
+            fields.find(|field| *field == b"-")?;
+            (fields.next()? == b"cgroup2" && root == b"/")
+                .then(|| PathBuf::from(OsString::from_vec(unescaped(point))))
+        })
+        .collect()
+}
+
+/// Undoes the kernel's escapes: a backslash and three octal digits.
+fn unescaped(field: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((first, after)) = rest.split_first() {
+        let escape = after.first_chunk::<3>().filter(|_| *first == b'\\');
+        match escape.and_then(octal) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = after.get(3..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    bytes
+}
+
+fn octal(digits: &[u8; 3]) -> Option<u8> {
+    digits.iter().try_fold(0u8, |value, digit| {
+        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 8)?;
+        value.checked_mul(8)?.checked_add(digit)
+    })
+}
+
+/// Whether a mount that calls itself whole is: another may lie over it, and inside a cgroup
+/// namespace "/" is somewhere below the real root, whose id is always 1.
+fn is_whole(root: &Path) -> io::Result<bool> {
+    let filesystem = match rustix::fs::statfs(root) {
+        Ok(statistics) => statistics.f_type,
+        Err(rustix::io::Errno::NOENT | rustix::io::Errno::ACCESS) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(filesystem == CGROUP2_MAGIC && directory_id(root)? == Some(ROOT_ID))
+}
+
+/// The path in `/proc/PID/cgroup`: the line of hierarchy 0, which is version 2 (cgroups(7)).
+fn process_path(cgroups: &[u8]) -> io::Result<String> {
+    let path = cgroups
+        .split(|byte| *byte == b'\n')
+        .find_map(|line| line.strip_prefix(b"0::"))
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no cgroup of version 2"))?;
+    String::from_utf8(path.to_vec())
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "a cgroup's name is not UTF-8"))
+}
+
+/// A cgroup's id; `None` if there is none at this path.
+fn directory_id(path: &Path) -> io::Result<Option<u64>> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => Ok(metadata.is_dir().then(|| metadata.ino())),
+        Err(error) if is_gone(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Visits a directory and everything below it, parents first. What is removed meanwhile may be
+/// visited or not.
+fn walk(top: &Path, mut visit: impl FnMut(&Path, u64)) -> io::Result<()> {
+    let mut waiting = vec![top.to_path_buf()];
+    let mut visited = 0;
+    while let Some(directory) = waiting.pop() {
+        visited += 1;
+        if visited > MAX_CGROUPS {
+            return Err(io::Error::other(format!(
+                "more than {MAX_CGROUPS} cgroups below {}",
+                top.display()
+            )));
+        }
+        let Some(id) = directory_id(&directory)? else {
+            continue;
+        };
+        visit(&directory, id);
+        match children(&directory) {
+            Ok(children) => waiting.extend(children),
+            Err(error) if is_gone(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn children(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut children = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            children.push(entry.path());
+        }
+    }
+    Ok(children)
+}
+
+/// Whether something was not there, or went while it was looked at (kernfs then says ENODEV).
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error
+            .raw_os_error()
+            .map(rustix::io::Errno::from_raw_os_error),
+        Some(rustix::io::Errno::NOENT | rustix::io::Errno::NODEV | rustix::io::Errno::NOTDIR)
+    )
+}
+
+/// linux/magic.h
+const CGROUP2_MAGIC: rustix::fs::FsWord = 0x6367_7270;
+
+/// The id of the root cgroup, of each hierarchy.
+const ROOT_ID: u64 = 1;
+
+/// More cgroups than any host has: systemd's with 10,000 units has some 10,000.
+const MAX_CGROUPS: usize = 1 << 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::{self, Group};
+
+    #[test]
+    fn the_mount_is_found_among_others() {
+        let mountinfo = b"31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw\n\
+            32 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup2 rw,cpu\n\
+            41 31 0:38 /part /mnt/part rw,relatime shared:5 - cgroup2 cgroup2 rw\n\
+            42 31 0:38 / /with\\040space\\134 rw shared:5 master:6 - cgroup2 none rw\n\
+            43 31 0:38 / /second rw - cgroup2 cgroup2 rw\n\
+            44 31 0:38 / /cut-off rw";
+        assert_eq!(
+            mount_points(mountinfo),
+            [PathBuf::from("/with space\\"), PathBuf::from("/second")]
+        );
+        assert!(mount_points(b"").is_empty());
+    }
+
+    #[test]
+    fn only_whole_escapes_are_undone() {
+        assert_eq!(unescaped(b"a\\040b\\011"), b"a b\t");
+        assert_eq!(unescaped(b"\\04"), b"\\04");
+        assert_eq!(unescaped(b"\\088\\400"), b"\\088\\400");
+        assert_eq!(unescaped(b"\\"), b"\\");
+    }
+
+    #[test]
+    fn a_mount_that_is_no_cgroup_is_not_whole() {
+        assert!(!is_whole(Path::new("/proc")).unwrap());
+        assert!(!is_whole(Path::new("/nowhere")).unwrap());
+    }
+
+    #[test]
+    fn a_process_names_its_path() {
+        let cgroups = b"9:name=systemd:/x\n4:memory:/y\n0::/a.slice/b:c.service\n";
+        assert_eq!(process_path(cgroups).unwrap(), "/a.slice/b:c.service");
+        assert!(process_path(b"4:memory:/y\n").is_err());
+        assert!(process_path(b"0::/\xff\n").is_err());
+    }
+
+    #[test]
+    fn below_is_by_whole_names() {
+        let cgroup = Cgroup {
+            path: "/a.slice/b".into(),
+            id: 7,
+        };
+        assert!(cgroup.is_in("/a.slice/b"));
+        assert!(cgroup.is_in("/a.slice"));
+        assert!(cgroup.is_in("/"));
+        assert!(!cgroup.is_in("/a.slice/b/c"));
+        assert!(!cgroup.is_in("/a.sli"));
+        assert!(!cgroup.is_in("/b"));
+    }
+
+    #[test]
+    fn paths_that_leave_the_hierarchy_are_refused() {
+        let hierarchy = Hierarchy {
+            root: PathBuf::from("/proc"),
+        };
+        for path in ["", "self", "/../etc", "/a/../.."] {
+            let error = hierarchy.subtree(path).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{path}");
+        }
+        assert!(hierarchy.ancestor("/").is_err());
+        assert_eq!(hierarchy.ancestor("/nowhere").unwrap(), None);
+        // A file is no cgroup.
+        assert_eq!(hierarchy.ancestor("/uptime").unwrap(), None);
+        assert_eq!(hierarchy.ancestor("/uptime/x").unwrap(), None);
+    }
+
+    #[test]
+    fn a_cgroup_is_known_while_it_exists() {
+        let Some(hierarchy) = sandbox::hierarchy() else {
+            return;
+        };
+        let outer = Group::new(&hierarchy);
+        let inner = outer.child("inner");
+        let ancestor = hierarchy.ancestor(inner.path()).unwrap().unwrap();
+        assert_eq!(ancestor.level, 2);
+        assert_eq!(
+            hierarchy.path_of(ancestor.id).unwrap().as_deref(),
+            Some(inner.path())
+        );
+        let outer_id = hierarchy.ancestor(outer.path()).unwrap().unwrap().id;
+        assert_eq!(
+            hierarchy.subtree(outer.path()).unwrap(),
+            [outer_id, ancestor.id]
+        );
+        let child = inner.spawn("cat", &[]);
+        let cgroup = hierarchy.of_process(child.id()).unwrap();
+        assert_eq!(cgroup.path, inner.path());
+        assert_eq!(cgroup.id, ancestor.id);
+        assert!(cgroup.is_in(outer.path()));
+
+        let path = inner.path().to_owned();
+        let ended = child.end_unreaped();
+        drop(inner);
+        assert_eq!(hierarchy.ancestor(&path).unwrap(), None);
+        assert_eq!(hierarchy.path_of(ancestor.id).unwrap(), None);
+        assert!(hierarchy.subtree(&path).unwrap().is_empty());
+        let error = hierarchy.of_process(ended.id()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(error.to_string().contains("(deleted)"), "{error}");
+        // The same path has another id when it comes again.
+        let again = outer.child("inner");
+        let ancestor_again = hierarchy.ancestor(again.path()).unwrap().unwrap();
+        assert_ne!(ancestor_again.id, ancestor.id);
+    }
+
+    #[test]
+    fn no_process_no_cgroup() {
+        let hierarchy = Hierarchy {
+            root: PathBuf::from("/sys/fs/cgroup"),
+        };
+        let error = hierarchy.of_process(u32::MAX).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }
