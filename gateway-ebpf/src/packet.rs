@@ -75,11 +75,15 @@ fn parse_v4(packet: &impl Packet, first: u8) -> Kind {
     let Some(header) = packet.get::<20>(0) else {
         return Kind::Unreadable(None);
     };
-    if header[9] != TCP {
-        return Kind::Other;
-    }
     let source = mapped([header[12], header[13], header[14], header[15]]);
     let destination = mapped([header[16], header[17], header[18], header[19]]);
+    match header[9] {
+        TCP => (),
+        // What they carry is known to the receiver alone. What IPsec wraps passes the programs in
+        // this form only.
+        AUTHENTICATION | ENCRYPTED => return Kind::Unreadable(Some(destination)),
+        _ => return Kind::Other,
+    }
     let length = u32::from(first & 0x0f) * 4;
     let fragment_offset = u16::from_be_bytes([header[6], header[7]]) & 0x1fff;
     if length < 20 || fragment_offset != 0 {
@@ -181,6 +185,7 @@ const UDP_LITE: u8 = 136;
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
+const ENCRYPTED: u8 = 50;
 const AUTHENTICATION: u8 = 51;
 const DESTINATION: u8 = 60;
 const MOBILITY: u8 = 135;
@@ -189,3 +194,6 @@ const SHIM6: u8 = 140;
 
 /// How many extension headers are followed.
 const MAX_HEADERS: u32 = 8;
+
+#[cfg(test)]
+mod tests;
