@@ -23,6 +23,7 @@ pub(crate) enum Target {
     Config,
     Cookie,
     Decision,
+    Packet,
     RequestHead,
 }
 
@@ -53,11 +54,7 @@ pub(crate) fn run(workspace: &Workspace, target: Option<Target>, time: Duration)
 pub(crate) fn clippy(workspace: &Workspace) -> Result<()> {
     command(
         cargo(workspace)
-            .args([
-                "clippy",
-                "--locked",
-                "--manifest-path=tests/fuzz/Cargo.toml",
-            ])
+            .args(["clippy", "--locked", MANIFEST])
             .arg("--target-dir")
             .arg(target_dir(workspace))
             // Nothing is linked, so libFuzzer itself need not be compiled.
@@ -108,6 +105,9 @@ pub(crate) fn smoke(workspace: &Workspace, target: Target, time: Duration) -> Re
     }
     Ok(())
 }
+
+/// What tells cargo that a command is about the targets.
+pub(crate) const MANIFEST: &str = "--manifest-path=tests/fuzz/Cargo.toml";
 
 fn cargo_fuzz(workspace: &Workspace, task: &str) -> Command {
     let mut command = cargo(workspace);

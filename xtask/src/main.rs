@@ -1,11 +1,13 @@
-//! Developer tasks: `cargo xtask setup | demo | test | prove | fuzz`.
+//! Developer tasks: `cargo xtask setup | build-ebpf | demo | test | prove | fuzz | vm`.
 
 mod command;
 mod demo;
+mod ebpf;
 mod fuzz;
 mod launch;
 mod setup;
 mod suite;
+mod vm;
 mod workspace;
 
 use std::ffi::OsString;
@@ -17,6 +19,7 @@ use clap::{Parser, Subcommand};
 
 use crate::fuzz::Target;
 use crate::suite::Scale;
+use crate::vm::{Kernels, Part};
 use crate::workspace::Workspace;
 
 fn main() -> ExitCode {
@@ -32,6 +35,10 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     match task {
+        Task::BuildEbpf => {
+            ebpf::build(&workspace)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Task::Demo { command } => demo::run(&workspace, &command),
         Task::Fuzz { seconds, target } => {
             setup::run(&workspace, setup::Level::Test)?;
@@ -54,9 +61,22 @@ fn run(task: Task) -> Result<ExitCode> {
                 setup::Level::Build
             };
             setup::run(&workspace, level)?;
+            setup::ebpf(&workspace)?;
             Ok(ExitCode::SUCCESS)
         }
         Task::Test => suite::run(&workspace, Scale::Short),
+        Task::Vm {
+            kernel,
+            systemd,
+            tests,
+        } => {
+            let part = match (systemd, tests) {
+                (true, _) => Part::Systemd,
+                (_, true) => Part::Tests,
+                _ => Part::All,
+            };
+            vm::run(&workspace, kernel.series(), part)
+        }
     }
 }
 
@@ -70,6 +90,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Build the guard's kernel programs into target/bpf/guard.o.
+    BuildEbpf,
     /// Start the gateway with two back-ends on loopback; stay until Ctrl-C, or run COMMAND.
     Demo {
         /// Run this once everything is ready, with GATEWAY_URL and the like, then end everything.
@@ -105,6 +127,18 @@ enum Task {
     },
     /// Check and test everything; the last line counts what passed and what failed.
     Test,
+    /// Test the guard on Debian's kernels, and its units under systemd, in virtual machines.
+    Vm {
+        /// On which kernel.
+        #[arg(long, default_value = "all")]
+        kernel: Kernels,
+        /// Only the units.
+        #[arg(long, conflicts_with = "tests")]
+        systemd: bool,
+        /// Only the guard's tests.
+        #[arg(long)]
+        tests: bool,
+    },
 }
 
 #[cfg(test)]

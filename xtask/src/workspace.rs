@@ -46,9 +46,24 @@ impl Workspace {
         self.target.join("release").join(name)
     }
 
+    /// The guard's kernel programs: always under the clone, where the guard's build script looks.
+    pub(crate) fn ebpf_object(&self) -> PathBuf {
+        self.root.join("target/bpf/guard.o")
+    }
+
+    /// Tools that are linked with a major version of LLVM.
+    pub(crate) fn llvm_tools(&self, major: u32) -> PathBuf {
+        self.tools.join(format!("llvm-{major}"))
+    }
+
     /// Where the demo keeps its files: always under the clone, so that it is found.
     pub(crate) fn demo(&self) -> PathBuf {
         self.root.join("target/demo")
+    }
+
+    /// Kernels and images for virtual machines, which serve every clone.
+    pub(crate) fn vm(&self) -> PathBuf {
+        self.tools.with_file_name("vm")
     }
 
     /// The Python environment with the real clients.

@@ -19,23 +19,14 @@ pub(crate) fn install(level: Level) -> Result<()> {
         return Ok(());
     }
     for need in &missing {
-        eprintln!(
-            "setup: installing {}: {}",
-            need.packages.join(" "),
-            need.why
-        );
+        announce(need.packages, need.why);
     }
     let packages: Vec<&str> = missing
         .iter()
         .flat_map(|need| need.packages)
         .copied()
         .collect();
-    let privilege = Privilege::find(&packages)?;
-    update(&privilege)?;
-    run(privilege
-        .apt_get()
-        .args(["install", "--yes", "--no-install-recommends"])
-        .args(&packages))?;
+    get(&packages)?;
     match missing.iter().find(|need| !need.is_met()) {
         None => Ok(()),
         Some(need) => bail!(
@@ -45,6 +36,25 @@ pub(crate) fn install(level: Level) -> Result<()> {
             need.why
         ),
     }
+}
+
+/// Installs packages, whatever the level.
+pub(super) fn add(packages: &[&str], why: &str) -> Result<()> {
+    announce(packages, why);
+    get(packages)
+}
+
+fn announce(packages: &[&str], why: &str) {
+    eprintln!("setup: installing {}: {why}", packages.join(" "));
+}
+
+fn get(packages: &[&str]) -> Result<()> {
+    let privilege = Privilege::find(packages)?;
+    update(&privilege)?;
+    run(privilege
+        .apt_get()
+        .args(["install", "--yes", "--no-install-recommends"])
+        .args(packages))
 }
 
 /// One thing that a task needs.

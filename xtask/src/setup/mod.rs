@@ -4,6 +4,7 @@
 //! `target/py`, cargo tools to a cache outside of the clone.
 
 mod debian;
+mod ebpf;
 mod python;
 mod tools;
 
@@ -30,4 +31,15 @@ pub(crate) fn run(workspace: &Workspace, level: Level) -> Result<()> {
         tools::install(workspace)?;
     }
     Ok(())
+}
+
+/// Installs what is missing to build the guard's kernel programs. Apart from the levels, because a
+/// demo can do without.
+pub(crate) fn ebpf(workspace: &Workspace) -> Result<()> {
+    ebpf::install(workspace)
+}
+
+/// Installs Debian packages that one task needs, and says why.
+pub(crate) fn packages(packages: &[&str], why: &str) -> Result<()> {
+    debian::add(packages, why)
 }

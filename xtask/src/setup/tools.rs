@@ -1,5 +1,6 @@
 //! Cargo tools of fixed versions, built once, in a cache that every clone shares.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -8,52 +9,69 @@ use crate::command::{cargo, output, run};
 use crate::workspace::Workspace;
 
 /// Builds the tools that are missing or of another version.
-pub(crate) fn install(workspace: &Workspace) -> Result<()> {
+pub(super) fn install(workspace: &Workspace) -> Result<()> {
     for tool in TOOLS {
-        if tool.is_installed(workspace) {
-            continue;
+        tool.install(workspace, &workspace.tools)?;
+    }
+    Ok(())
+}
+
+/// Builds the linker of BPF programs for a major version of LLVM, which Debian's `llvm-N-dev` has
+/// installed. It stands beside those for others: clones may have different compilers.
+pub(super) fn install_linker(workspace: &Workspace, llvm: u32) -> Result<()> {
+    let tool = Tool {
+        name: "bpf-linker",
+        version: "0.13.0",
+        options: &["--no-default-features", &format!("--features=llvm-{llvm}")],
+        why: "links the guard's kernel programs",
+    };
+    tool.install(workspace, &workspace.llvm_tools(llvm))
+}
+
+/// One tool.
+struct Tool<'a> {
+    name: &'a str,
+    version: &'a str,
+    options: &'a [&'a str],
+    why: &'a str,
+}
+
+impl Tool<'_> {
+    /// Builds it, unless it is there.
+    fn install(&self, workspace: &Workspace, root: &Path) -> Result<()> {
+        if self.is_installed(root) {
+            return Ok(());
         }
         eprintln!(
             "setup: building {} {} into {}: {}",
-            tool.name,
-            tool.version,
-            workspace.tools.display(),
-            tool.why
+            self.name,
+            self.version,
+            root.display(),
+            self.why
         );
         let mut install = cargo(workspace);
         install
             .args(["install", "--locked", "--force", "--root"])
-            .arg(&workspace.tools)
-            .args(["--version", tool.version])
-            .args(tool.options)
-            .arg(tool.name)
+            .arg(root)
+            .args(["--version", self.version])
+            .args(self.options)
+            .arg(self.name)
             // Of its own: the clone's would be filled with what no other build uses.
             .env_remove("CARGO_TARGET_DIR");
         for (setting, value) in QUICK_BUILD {
             install.env(setting, value);
         }
-        run(&mut install)?;
+        run(&mut install)
     }
-    Ok(())
-}
 
-/// One tool.
-struct Tool {
-    name: &'static str,
-    version: &'static str,
-    options: &'static [&'static str],
-    why: &'static str,
-}
-
-impl Tool {
-    fn is_installed(&self, workspace: &Workspace) -> bool {
-        let program = workspace.tools.join("bin").join(self.name);
+    fn is_installed(&self, root: &Path) -> bool {
+        let program = root.join("bin").join(self.name);
         output(Command::new(program).arg("--version"))
             .is_ok_and(|text| text.trim() == format!("{} {}", self.name, self.version))
     }
 }
 
-const TOOLS: &[Tool] = &[
+const TOOLS: &[Tool<'_>] = &[
     Tool {
         name: "cargo-deny",
         version: "0.20.2",

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::suite::tally::Tally;
+pub(crate) use crate::suite::tally::Tally;
 use crate::workspace::Workspace;
 
 /// How much of each test is run.
@@ -43,19 +43,12 @@ impl Scale {
 pub(crate) fn run(workspace: &Workspace, scale: Scale) -> Result<ExitCode> {
     let mut suite = Suite::default();
     steps::run(&mut suite, workspace, scale);
-    suite.report();
-    let Tally { passed, failed } = suite.tally;
-    println!("{passed} passed, {failed} failed");
-    Ok(if failed == 0 && passed > 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(suite.finish())
 }
 
 /// What was done so far.
 #[derive(Debug, Default)]
-struct Suite {
+pub(crate) struct Suite {
     tally: Tally,
     steps: Vec<Step>,
 }
@@ -69,7 +62,7 @@ struct Step {
 
 impl Suite {
     /// Runs a step. It counts as one, beside the tests that it counts itself.
-    fn step(&mut self, name: &str, work: impl FnOnce(&mut Tally) -> Result<()>) {
+    pub(crate) fn step(&mut self, name: &str, work: impl FnOnce(&mut Tally) -> Result<()>) {
         println!("==> {name}");
         let begun = Instant::now();
         let result = work(&mut self.tally);
@@ -84,6 +77,18 @@ impl Suite {
         self.tally.count(step.passed);
         println!("<== {step}");
         self.steps.push(step);
+    }
+
+    /// Shows how long each step took, and as the last line what passed and what failed.
+    pub(crate) fn finish(self) -> ExitCode {
+        self.report();
+        let Tally { passed, failed } = self.tally;
+        println!("{passed} passed, {failed} failed");
+        if failed == 0 && passed > 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
     }
 
     fn report(&self) {

@@ -8,37 +8,34 @@ use anyhow::{Context, Result, bail};
 use super::tally::Tally;
 use super::{Scale, Suite, demo};
 use crate::command::{cargo, echo, run as command};
+use crate::ebpf;
 use crate::fuzz::{self, Target};
 use crate::setup::{self, Level};
 use crate::workspace::Workspace;
 
 pub(super) fn run(suite: &mut Suite, workspace: &Workspace, scale: Scale) {
-    let cargo = || cargo(workspace);
-    let fuzz_manifest = "--manifest-path=tests/fuzz/Cargo.toml";
+    let cargo = || {
+        let mut cargo = cargo(workspace);
+        cargo.env("GATEWAY_REQUIRE_EBPF", "1");
+        cargo
+    };
 
-    suite.step("setup", |_| setup::run(workspace, Level::Test));
+    suite.step("setup", |_| {
+        setup::run(workspace, Level::Test)?;
+        setup::ebpf(workspace)
+    });
     suite.step("format", |_| {
         command(cargo().args(["fmt", "--all", "--check"]))?;
-        command(cargo().args(["fmt", "--check", fuzz_manifest]))
+        for manifest in OTHER_WORKSPACES {
+            command(cargo().args(["fmt", "--check", manifest]))?;
+        }
+        Ok(())
     });
-    suite.step("licences, bans, sources", |_| {
-        let check = ["check", "--hide-inclusion-graph"];
-        let what = ["licenses", "bans", "sources"];
-        let deny = || {
-            let mut deny = cargo();
-            deny.args(["deny", "--locked", "--all-features"]);
-            deny
-        };
-        command(deny().args(check).args(what))?;
-        // The exceptions in deny.toml are the workspace's.
-        let unmatched = ["--allow", "unmatched-skip"];
-        command(
-            deny()
-                .arg(fuzz_manifest)
-                .args(check)
-                .args(unmatched)
-                .args(what),
-        )
+    suite.step("licences, bans, sources", |_| deny(workspace));
+    suite.step("kernel programs: build", |_| ebpf::build(workspace));
+    suite.step("kernel programs: clippy", |_| ebpf::clippy(workspace));
+    suite.step("kernel programs: tests", |tally| {
+        test(&mut ebpf::tests(workspace), tally)
     });
     suite.step("clippy", |_| {
         command(
@@ -103,6 +100,29 @@ pub(super) fn run(suite: &mut Suite, workspace: &Workspace, scale: Scale) {
     }
 }
 
+/// Checks every lock file against deny.toml.
+fn deny(workspace: &Workspace) -> Result<()> {
+    let check = ["check", "--hide-inclusion-graph"];
+    let what = ["licenses", "bans", "sources"];
+    let deny = || {
+        let mut deny = cargo(workspace);
+        deny.args(["deny", "--locked", "--all-features"]);
+        deny
+    };
+    command(deny().args(check).args(what))?;
+    for manifest in OTHER_WORKSPACES {
+        command(
+            deny()
+                .arg(manifest)
+                .args(check)
+                // The exceptions in deny.toml are the workspace's.
+                .args(["--allow", "unmatched-skip"])
+                .args(what),
+        )?;
+    }
+    Ok(())
+}
+
 /// Runs tests, shows what they print, and counts them.
 fn test(command: &mut Command, tally: &mut Tally) -> Result<()> {
     echo(command);
@@ -130,6 +150,9 @@ fn test(command: &mut Command, tally: &mut Tally) -> Result<()> {
     }
     Ok(())
 }
+
+/// What has a lock file of its own.
+const OTHER_WORKSPACES: [&str; 2] = [ebpf::MANIFEST, fuzz::MANIFEST];
 
 #[cfg(test)]
 mod tests {

@@ -2,14 +2,14 @@
 
 /// How many passed and how many failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tally {
-    pub(super) passed: usize,
-    pub(super) failed: usize,
+pub(crate) struct Tally {
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
 }
 
 impl Tally {
     /// Counts one.
-    pub(super) fn count(&mut self, passed: bool) {
+    pub(crate) fn count(&mut self, passed: bool) {
         if passed {
             self.passed += 1;
         } else {
@@ -19,7 +19,7 @@ impl Tally {
 
     /// Counts what a line of a test runner says, if it is its summary. An ignored test counts as
     /// failed: the suite has none, and none may hide.
-    pub(super) fn read(&mut self, line: &str) {
+    pub(crate) fn read(&mut self, line: &str) {
         let Some(summary) = line.trim().strip_prefix("test result: ") else {
             return;
         };

@@ -147,12 +147,10 @@ fn is_plain(series: Series, release: &str) -> bool {
         .and_then(|rest| rest.strip_prefix('.'))
         .and_then(|rest| rest.strip_suffix("-amd64"));
     version.is_some_and(|version| {
-        let version = version
-            .split_once('+')
-            .map_or(version, |(version, _)| version);
-        version
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || byte == b'.' || byte == b'-')
+        // `+deb12`: built for an older Debian.
+        let (version, built_for) = version.split_once('+').unwrap_or((version, ""));
+        let numeric = |byte: u8| byte.is_ascii_digit() || b".-".contains(&byte);
+        version.bytes().all(numeric) && !built_for.contains('-')
     })
 }
 
