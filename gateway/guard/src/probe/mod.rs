@@ -1,10 +1,18 @@
 //! What this kernel and host lack, by name, found before anything is attached.
 
+mod facts;
+mod findings;
+mod pins;
+mod ports;
+
 use std::path::Path;
 
+use aya::programs::ProgramType;
+use aya::sys::BpfHelper;
 use serde::{Deserialize, Serialize};
 
 use crate::rules::Rules;
+use facts::Facts;
 
 /// Something that an operator must know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -27,14 +35,20 @@ pub enum Severity {
     Warning,
 }
 
-/// Looks at the kernel, the mounts, the capabilities and the rules.
-pub(crate) fn probe(rules: &Rules, pins: Option<&Path>, allow_unproven_kernel: bool) -> Vec<Finding> {
-    let _ = (rules, pins, allow_unproven_kernel);
-    todo!()
+/// Looks at the kernel, the mounts, the capabilities and the rules. `pins` `None` means that
+/// nothing is to be pinned.
+pub(crate) fn probe(
+    rules: &Rules,
+    pins: Option<&Path>,
+    allow_unproven_kernel: bool,
+) -> Vec<Finding> {
+    findings::of(&Facts::gather(rules, pins), allow_unproven_kernel)
 }
 
 /// Whether cgroup_skb programs can ask for their network namespace (Linux 6.15 or so; by asking
-/// the kernel, not by its version).
+/// the kernel, not by its version). If the kernel cannot be asked they are taken to be unable,
+/// which only costs a program more.
 pub(crate) fn has_namespace_helper() -> bool {
-    todo!()
+    let helper = BpfHelper::BPF_FUNC_get_netns_cookie;
+    aya::sys::is_helper_supported(ProgramType::CgroupSkb, helper).unwrap_or(false)
 }

@@ -1,0 +1,624 @@
+//! What follows from the facts.
+
+use std::io;
+use std::path::Path;
+
+use rustix::io::Errno;
+use rustix::thread::CapabilitySet;
+
+use super::facts::{Facts, Namespace};
+use super::pins::Pins;
+use super::{Finding, Severity};
+
+/// Everything that an operator must know.
+pub(super) fn of(facts: &Facts, allow_unproven_kernel: bool) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    findings.extend((!facts.object).then(no_object));
+    findings.extend(kernel(&facts.release, allow_unproven_kernel));
+    findings.extend(hierarchy(&facts.hierarchy));
+    let capable = capabilities(facts);
+    // Without them the kernel answers no question about programs and sockets.
+    if capable.is_none() {
+        findings.extend(helpers(facts));
+        findings.extend(sock_destroy(&facts.sock_destroy));
+        findings.extend(namespace_helper(facts));
+    }
+    findings.extend(capable);
+    if let Some(pins) = &facts.pins {
+        findings.extend(bpffs(pins));
+        findings.extend(pins_unsafe(pins));
+    }
+    for (path, namespace) in &facts.namespaces {
+        findings.extend(namespace_and_ports(path.as_deref(), namespace));
+    }
+    findings
+}
+
+fn no_object() -> Finding {
+    fault(
+        "no_object",
+        "this build has no eBPF object and can enforce nothing; \
+         run `cargo xtask build-ebpf` and build it again",
+    )
+}
+
+fn kernel(release: &io::Result<String>, allow_unproven_kernel: bool) -> Option<Finding> {
+    let release = match release {
+        Ok(release) => release,
+        Err(error) => {
+            let message = format!("the kernel's release cannot be read: {error}");
+            return Some(fault("old_kernel", message));
+        }
+    };
+    let Some(version) = version(release) else {
+        return Some(fault(
+            "old_kernel",
+            format!(
+                "the kernel calls itself {release:?}, which starts with no version such as 6.1"
+            ),
+        ));
+    };
+    if version >= FLOOR {
+        return None;
+    }
+    let what = format!(
+        "the kernel is {release}; the guard is proven from {}.{} on",
+        FLOOR.0, FLOOR.1
+    );
+    Some(if allow_unproven_kernel {
+        warning(
+            "old_kernel",
+            format!("{what}, and `allow_unproven_kernel` lets it try"),
+        )
+    } else {
+        fault(
+            "old_kernel",
+            format!("{what}; upgrade it, or set `allow_unproven_kernel = true` after a trial"),
+        )
+    })
+}
+
+fn version(release: &str) -> Option<(u32, u32)> {
+    let (major, rest) = release.split_once('.')?;
+    let end = rest
+        .find(|character: char| !character.is_ascii_digit())
+        .unwrap_or(rest.len());
+    Some((major.parse().ok()?, rest.get(..end)?.parse().ok()?))
+}
+
+fn hierarchy(whole: &io::Result<bool>) -> Option<Finding> {
+    let what = match whole {
+        Ok(true) => return None,
+        Ok(false) => "cgroup v2 is not mounted here, or only a part of it".to_owned(),
+        Err(error) => format!("the mounts cannot be read: {error}"),
+    };
+    Some(fault(
+        "no_cgroup2",
+        format!(
+            "{what}; the guard needs the whole hierarchy: boot with \
+             `systemd.unified_cgroup_hierarchy=1`, or mount cgroup2, and run the guard on the \
+             host, in no container"
+        ),
+    ))
+}
+
+fn capabilities(facts: &Facts) -> Option<Finding> {
+    let held = match &facts.capabilities {
+        Ok(held) => *held,
+        Err(error) => {
+            let message = format!("the capabilities of this process cannot be read: {error}");
+            return Some(fault("no_capability", message));
+        }
+    };
+    let mut missing = Vec::new();
+    if !held.intersects(CapabilitySet::BPF | CapabilitySet::SYS_ADMIN) {
+        missing.push("CAP_BPF");
+    }
+    if !held.contains(CapabilitySet::NET_ADMIN) {
+        missing.push("CAP_NET_ADMIN");
+    }
+    if !held.intersects(CapabilitySet::PERFMON | CapabilitySet::SYS_ADMIN) {
+        missing.push("CAP_PERFMON");
+    }
+    let enters_namespaces = facts.namespaces.keys().any(Option::is_some);
+    if enters_namespaces && !held.contains(CapabilitySet::SYS_ADMIN) {
+        missing.push("CAP_SYS_ADMIN (to enter a configured namespace)");
+    }
+    if !missing.is_empty() {
+        return Some(fault(
+            "no_capability",
+            format!(
+                "this process lacks {}; run the guard as root, by its own unit",
+                missing.join(", ")
+            ),
+        ));
+    }
+    // Held, but not in the namespace that counts, or something else is in the way.
+    let refusal = facts.helpers.iter().find_map(|helper| {
+        helper
+            .present
+            .as_ref()
+            .err()
+            .filter(|error| is_refusal(error))
+    })?;
+    Some(fault(
+        "no_capability",
+        format!(
+            "the kernel refuses bpf(2) in spite of every capability: {refusal}; a user \
+             namespace, a seccomp filter or kernel lockdown is in the way"
+        ),
+    ))
+}
+
+fn is_refusal(error: &io::Error) -> bool {
+    let number = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(number, Some(Errno::ACCESS | Errno::NOSYS | Errno::PERM))
+}
+
+fn helpers(facts: &Facts) -> Option<Finding> {
+    let missing: Vec<_> = facts
+        .helpers
+        .iter()
+        .filter_map(|helper| {
+            let reason = match &helper.present {
+                Ok(true) => return None,
+                Ok(false) => String::new(),
+                Err(error) => format!(" (it cannot be asked: {error})"),
+            };
+            Some(format!(
+                "{} in {} programs{reason}",
+                helper.name, helper.program
+            ))
+        })
+        .collect();
+    (!missing.is_empty()).then(|| {
+        fault(
+            "no_helper",
+            format!(
+                "this kernel lacks {}; the guard needs Linux {}.{} with CONFIG_CGROUP_BPF and \
+                 CONFIG_SOCK_CGROUP_DATA",
+                missing.join(", "),
+                FLOOR.0,
+                FLOOR.1
+            ),
+        )
+    })
+}
+
+fn sock_destroy(possible: &io::Result<()>) -> Option<Finding> {
+    let error = possible.as_ref().err()?;
+    Some(warning(
+        "no_sock_destroy",
+        format!(
+            "connections that are open before enforcement cannot be cut: {error}; they get no \
+             packet through, but hang until both ends give up"
+        ),
+    ))
+}
+
+fn namespace_helper(facts: &Facts) -> Option<Finding> {
+    (!facts.namespace_helper && !facts.namespaces.is_empty()).then(|| {
+        warning(
+            "namespace_unscoped",
+            "this kernel's cgroup_skb programs cannot ask for their network namespace: sockets \
+             older than the guard count as of the service's namespace, so that one in another \
+             namespace, on a protected port, may be refused until its program is restarted; \
+             start the guard before containers",
+        )
+    })
+}
+
+fn bpffs(pins: &Pins) -> Option<Finding> {
+    let what = match &pins.bpffs {
+        Ok(true) => return None,
+        Ok(false) => "is not in a BPF file system".to_owned(),
+        Err(error) => format!("is in no file system that can be asked: {error}"),
+    };
+    Some(fault(
+        "no_bpffs",
+        format!(
+            "the pin directory {} {what}; mount one with `mount -t bpf bpf /sys/fs/bpf`, or point \
+             `pins` at one",
+            pins.path.display()
+        ),
+    ))
+}
+
+fn pins_unsafe(pins: &Pins) -> Option<Finding> {
+    let weakness = pins.weakness()?;
+    Some(fault(
+        "pins_unsafe",
+        format!(
+            "others than root could change what is pinned in {}: {weakness}; find out who made \
+             it, remove it, and let the guard make it",
+            pins.path.display()
+        ),
+    ))
+}
+
+fn namespace_and_ports(path: Option<&Path>, namespace: &Namespace) -> Vec<Finding> {
+    if let Err(error) = &namespace.entered {
+        return vec![no_namespace(path, error)];
+    }
+    let whose = match path {
+        Some(path) => format!("in the namespace {}", path.display()),
+        None => "here".to_owned(),
+    };
+    let advice = "reserve it by net.ipv4.ip_local_reserved_ports";
+    match &namespace.ports {
+        None => vec![],
+        Some(Err(error)) => vec![warning(
+            "port_in_ephemeral_range",
+            format!("which ports connections get {whose} cannot be read: {error}"),
+        )],
+        Some(Ok(ports)) => namespace
+            .protected
+            .iter()
+            .filter(|port| ports.hit(**port))
+            .map(|port| {
+                warning(
+                    "port_in_ephemeral_range",
+                    format!(
+                        "the protected port {port} is among those that any connection may get \
+                         {whose} ({}): such a connection fails, or keeps the service from its \
+                         port; {advice}",
+                        ports.range()
+                    ),
+                )
+            })
+            .collect(),
+    }
+}
+
+fn no_namespace(path: Option<&Path>, error: &io::Error) -> Finding {
+    let Some(path) = path else {
+        let message = format!("this process's network namespace cannot be looked at: {error}");
+        return fault("no_namespace", message);
+    };
+    let path = path.display();
+    fault(
+        "no_namespace",
+        match error.kind() {
+            io::ErrorKind::NotFound => format!(
+                "the configured network namespace {path} does not exist; create it before the \
+                 guard starts, or correct `namespace`"
+            ),
+            io::ErrorKind::InvalidInput => format!(
+                "{path} is configured as a network namespace and is none; name a file such as \
+                 /run/netns/NAME or /proc/PID/ns/net"
+            ),
+            _ => format!("the configured network namespace {path} cannot be entered: {error}"),
+        },
+    )
+}
+
+fn fault(name: &'static str, message: impl Into<String>) -> Finding {
+    Finding {
+        name,
+        severity: Severity::Fault,
+        message: message.into(),
+    }
+}
+
+fn warning(name: &'static str, message: impl Into<String>) -> Finding {
+    Finding {
+        name,
+        severity: Severity::Warning,
+        message: message.into(),
+    }
+}
+
+/// The oldest kernel on which the guard is tested.
+const FLOOR: (u32, u32) = (6, 1);
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+
+    use super::super::facts::Helper;
+    use super::super::pins::{DIRECTORY, Entry};
+    use super::super::ports::Ports;
+    use super::*;
+
+    fn entry(path: &str, mode: u32) -> Entry {
+        Entry {
+            path: path.into(),
+            kind: DIRECTORY,
+            uid: 0,
+            gid: 0,
+            mode,
+        }
+    }
+
+    fn own_namespace() -> Namespace {
+        Namespace {
+            protected: vec![3939],
+            entered: Ok(()),
+            ports: Some(Ok(Ports::parse("32768 60999", "").unwrap())),
+        }
+    }
+
+    /// A host on which the guard holds.
+    fn whole() -> Facts {
+        Facts {
+            object: true,
+            hierarchy: Ok(true),
+            release: Ok("6.1.0-28-amd64".into()),
+            capabilities: Ok(CapabilitySet::BPF
+                | CapabilitySet::NET_ADMIN
+                | CapabilitySet::PERFMON),
+            helpers: vec![Helper {
+                program: "cgroup_skb",
+                name: "bpf_skc_lookup_tcp",
+                present: Ok(true),
+            }],
+            namespace_helper: true,
+            sock_destroy: Ok(()),
+            pins: Some(Pins {
+                path: "/sys/fs/bpf/guard".into(),
+                above: vec![Ok(entry("/", 0o755)), Ok(entry("/sys/fs/bpf", 0o1777))],
+                directory: Ok(Some(entry("/sys/fs/bpf/guard", 0o700))),
+                bpffs: Ok(true),
+            }),
+            namespaces: BTreeMap::from([(None, own_namespace())]),
+        }
+    }
+
+    fn refused() -> io::Error {
+        Errno::PERM.into()
+    }
+
+    /// The only finding there is when something is changed on a host that is whole.
+    fn only(change: impl FnOnce(&mut Facts)) -> Finding {
+        let mut facts = whole();
+        change(&mut facts);
+        let mut findings = of(&facts, false);
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        findings.remove(0)
+    }
+
+    fn assert_fault(finding: &Finding, name: &str, words: &[&str]) {
+        assert_eq!((finding.name, finding.severity), (name, Severity::Fault));
+        assert_words(finding, words);
+    }
+
+    fn assert_warning(finding: &Finding, name: &str, words: &[&str]) {
+        assert_eq!((finding.name, finding.severity), (name, Severity::Warning));
+        assert_words(finding, words);
+    }
+
+    fn assert_words(finding: &Finding, words: &[&str]) {
+        for word in words {
+            assert!(
+                finding.message.contains(word),
+                "{word:?}: {}",
+                finding.message
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_is_wrong_where_nothing_is_missing() {
+        assert_eq!(of(&whole(), false), []);
+        let mut unpinned = whole();
+        unpinned.pins = None;
+        assert_eq!(of(&unpinned, false), []);
+    }
+
+    #[test]
+    fn no_object_is_a_fault() {
+        assert_fault(
+            &only(|facts| facts.object = false),
+            "no_object",
+            &["build-ebpf"],
+        );
+    }
+
+    #[test]
+    fn no_cgroup_v2_is_a_fault() {
+        let finding = only(|facts| facts.hierarchy = Ok(false));
+        assert_fault(
+            &finding,
+            "no_cgroup2",
+            &["not mounted", "unified_cgroup_hierarchy"],
+        );
+        let finding = only(|facts| facts.hierarchy = Err(refused()));
+        assert_fault(&finding, "no_cgroup2", &["not permitted"]);
+    }
+
+    #[test]
+    fn an_old_kernel_is_a_fault_unless_allowed() {
+        for release in ["5.15.0-130-generic", "6.0.19", "4.18"] {
+            let finding = only(|facts| facts.release = Ok(release.into()));
+            assert_fault(
+                &finding,
+                "old_kernel",
+                &[release, "6.1", "allow_unproven_kernel"],
+            );
+            let mut facts = whole();
+            facts.release = Ok(release.into());
+            assert_warning(&of(&facts, true)[0], "old_kernel", &[release]);
+        }
+        for release in ["6.1", "6.1-rc3", "6.12.0", "6.18.44-fc-v595", "10.0.1"] {
+            let mut facts = whole();
+            facts.release = Ok(release.into());
+            assert_eq!(of(&facts, false), [], "{release}");
+        }
+    }
+
+    #[test]
+    fn a_release_without_a_version_is_always_a_fault() {
+        for release in ["", "6", "six.one", "6.x", ".1", "-6.1"] {
+            let mut facts = whole();
+            facts.release = Ok(release.into());
+            for allowed in [false, true] {
+                assert_fault(
+                    &of(&facts, allowed)[0],
+                    "old_kernel",
+                    &[&format!("{release:?}")],
+                );
+            }
+        }
+        let finding = only(|facts| facts.release = Err(refused()));
+        assert_fault(&finding, "old_kernel", &["not permitted"]);
+    }
+
+    #[test]
+    fn missing_capabilities_are_named() {
+        for (held, missing, others) in [
+            (
+                CapabilitySet::empty(),
+                "lacks CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON;",
+                "",
+            ),
+            (CapabilitySet::SYS_ADMIN, "lacks CAP_NET_ADMIN;", "CAP_BPF"),
+            (
+                CapabilitySet::NET_ADMIN | CapabilitySet::BPF,
+                "lacks CAP_PERFMON;",
+                "CAP_BPF",
+            ),
+        ] {
+            let finding = only(|facts| {
+                facts.capabilities = Ok(held);
+                // What the kernel then says of the rest is no news.
+                facts.helpers[0].present = Err(refused());
+                facts.sock_destroy = Err(refused());
+                facts.namespace_helper = false;
+            });
+            assert_fault(&finding, "no_capability", &[missing]);
+            assert!(others.is_empty() || !finding.message.contains(others));
+        }
+        let mut facts = whole();
+        facts.capabilities = Ok(CapabilitySet::SYS_ADMIN | CapabilitySet::NET_ADMIN);
+        assert_eq!(of(&facts, false), []);
+    }
+
+    #[test]
+    fn a_namespace_takes_a_capability() {
+        let finding = only(|facts| {
+            let path = PathBuf::from("/run/netns/connect");
+            facts.namespaces.insert(Some(path), own_namespace());
+        });
+        assert_fault(&finding, "no_capability", &["lacks CAP_SYS_ADMIN"]);
+    }
+
+    #[test]
+    fn capabilities_that_do_not_count_are_a_fault() {
+        for errno in [Errno::PERM, Errno::ACCESS, Errno::NOSYS] {
+            let finding = only(|facts| facts.helpers[0].present = Err(errno.into()));
+            assert_fault(
+                &finding,
+                "no_capability",
+                &["in spite of", "user namespace"],
+            );
+        }
+        let finding = only(|facts| facts.capabilities = Err(refused()));
+        assert_fault(&finding, "no_capability", &["cannot be read"]);
+    }
+
+    #[test]
+    fn a_missing_helper_is_named() {
+        let words = [
+            "bpf_skc_lookup_tcp in cgroup_skb programs",
+            "CONFIG_CGROUP_BPF",
+        ];
+        let finding = only(|facts| facts.helpers[0].present = Ok(false));
+        assert_fault(&finding, "no_helper", &words);
+        let finding = only(|facts| facts.helpers[0].present = Err(Errno::NOMEM.into()));
+        assert_fault(
+            &finding,
+            "no_helper",
+            &["bpf_skc_lookup_tcp", "cannot be asked"],
+        );
+    }
+
+    #[test]
+    fn connections_that_cannot_be_cut_are_a_warning() {
+        let finding = only(|facts| facts.sock_destroy = Err(io::Error::other("no such thing")));
+        assert_warning(&finding, "no_sock_destroy", &["no such thing", "hang"]);
+    }
+
+    #[test]
+    fn a_kernel_that_knows_no_namespaces_is_a_warning_where_it_matters() {
+        let finding = only(|facts| facts.namespace_helper = false);
+        let words = ["sockets older than the guard count as of the service's namespace"];
+        assert_warning(&finding, "namespace_unscoped", &words);
+        let mut only_remotes = whole();
+        only_remotes.namespace_helper = false;
+        only_remotes.namespaces.clear();
+        assert_eq!(of(&only_remotes, false), []);
+    }
+
+    fn pins(facts: &mut Facts) -> &mut Pins {
+        facts.pins.as_mut().unwrap()
+    }
+
+    #[test]
+    fn no_bpffs_is_a_fault() {
+        let finding = only(|facts| pins(facts).bpffs = Ok(false));
+        assert_fault(&finding, "no_bpffs", &["/sys/fs/bpf/guard", "mount -t bpf"]);
+        let finding = only(|facts| {
+            pins(facts).bpffs = Err(Errno::NOENT.into());
+            pins(facts).above[1] = Err(Errno::NOENT.into());
+            pins(facts).directory = Ok(None);
+        });
+        assert_fault(&finding, "no_bpffs", &["No such file"]);
+    }
+
+    #[test]
+    fn pins_that_others_can_change_are_a_fault() {
+        let finding = only(|facts| {
+            pins(facts).directory = Ok(Some(Entry {
+                uid: 65534,
+                ..entry("/sys/fs/bpf/guard", 0o700)
+            }));
+        });
+        assert_fault(&finding, "pins_unsafe", &["user 65534", "remove it"]);
+        let finding = only(|facts| pins(facts).above[1] = Ok(entry("/sys/fs/bpf", 0o777)));
+        assert_fault(&finding, "pins_unsafe", &["not sticky"]);
+        let finding = only(|facts| pins(facts).above[1] = Err(refused()));
+        assert_fault(&finding, "pins_unsafe", &["not permitted"]);
+        let finding = only(|facts| pins(facts).directory = Err(refused()));
+        assert_fault(&finding, "pins_unsafe", &["not permitted"]);
+    }
+
+    #[test]
+    fn a_missing_namespace_is_a_fault() {
+        for (errno, words) in [
+            (Errno::NOENT, "does not exist"),
+            (Errno::INVAL, "is none"),
+            (Errno::PERM, "cannot be entered"),
+        ] {
+            let finding = only(|facts| {
+                facts.capabilities = Ok(CapabilitySet::all());
+                let namespace = Namespace {
+                    protected: vec![3939],
+                    entered: Err(errno.into()),
+                    ports: None,
+                };
+                let path = PathBuf::from("/run/netns/connect");
+                facts.namespaces.insert(Some(path), namespace);
+            });
+            assert_fault(&finding, "no_namespace", &["/run/netns/connect", words]);
+        }
+    }
+
+    #[test]
+    fn a_protected_port_that_anybody_may_get_is_a_warning() {
+        let own = |facts: &mut Facts, protected: &[u16]| {
+            let namespace = facts.namespaces.get_mut(&None).unwrap();
+            namespace.protected = protected.to_vec();
+        };
+        let finding = only(|facts| own(facts, &[3939, 40000]));
+        let words = ["40000", "32768-60999", "ip_local_reserved_ports"];
+        assert_warning(&finding, "port_in_ephemeral_range", &words);
+        let mut two = whole();
+        own(&mut two, &[40000, 40001]);
+        assert_eq!(of(&two, false).len(), 2);
+        let finding = only(|facts| {
+            facts.namespaces.get_mut(&None).unwrap().ports = Some(Err(refused()));
+        });
+        assert_warning(&finding, "port_in_ephemeral_range", &["not permitted"]);
+    }
+}
