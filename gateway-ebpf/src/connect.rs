@@ -12,26 +12,36 @@ use aya_ebpf::programs::SockAddrContext;
 use gateway_ebpf::abi::{Ancestor, Endpoint, Event, Program, Reason, Service, Settings};
 use gateway_ebpf::packet::mapped;
 
-use crate::maps::{ADDRESSES, EXCEPTED, REMOTES, SERVICES, raw};
+use crate::maps::{ADDRESSES, EXCEPTED, LOCAL_PORTS, REMOTE_PORTS, REMOTES, SERVICES, has, raw};
 use crate::verdict::{PASS, REFUSE, pass, refuse_process, settings};
 
 /// Decides on a connect to an IPv4 address.
 #[cgroup_sock_addr(connect4)]
 pub fn connect4(context: SockAddrContext) -> i32 {
+    if !concerns(context.sock_addr) {
+        return PASS;
+    }
     decide(&context, Program::Connect4, address_v4(context.sock_addr))
 }
 
 /// Decides on a connect to an IPv6 address, v4-mapped ones included.
 #[cgroup_sock_addr(connect6)]
 pub fn connect6(context: SockAddrContext) -> i32 {
+    if !concerns(context.sock_addr) {
+        return PASS;
+    }
     decide(&context, Program::Connect6, address_v6(context.sock_addr))
+}
+
+/// Whether it is about TCP, and a port that some endpoint has.
+#[inline(always)]
+fn concerns(address: *mut bpf_sock_addr) -> bool {
+    let port = port(address);
+    is_tcp(address) && (has(&LOCAL_PORTS, port) || has(&REMOTE_PORTS, port))
 }
 
 #[inline(always)]
 fn decide(context: &SockAddrContext, program: Program, address: [u8; 16]) -> i32 {
-    if !is_tcp(context.sock_addr) {
-        return PASS;
-    }
     let endpoint = Endpoint {
         address,
         port: port(context.sock_addr),

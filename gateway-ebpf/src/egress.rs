@@ -5,8 +5,9 @@ use aya_ebpf::macros::cgroup_skb;
 use aya_ebpf::programs::SkBuffContext;
 use gateway_ebpf::abi::{Endpoint, Event, Program, Reason, Settings};
 use gateway_ebpf::packet::{Kind, Segment, parse};
+use gateway_ebpf::quick::{Look, look};
 
-use crate::maps::REMOTES;
+use crate::maps::{REMOTE_PORTS, REMOTES, has};
 use crate::skb::{Skb, Socket, event_of};
 use crate::verdict::{PASS, REFUSE, pass, refuse_packet, settings};
 
@@ -14,6 +15,11 @@ use crate::verdict::{PASS, REFUSE, pass, refuse_packet, settings};
 #[cgroup_skb(egress)]
 pub fn egress(context: SkBuffContext) -> i32 {
     let skb = Skb(&context);
+    match look(&skb) {
+        Look::Other => return PASS,
+        Look::Tcp(port) if !has(&REMOTE_PORTS, port) => return PASS,
+        Look::Longer | Look::Tcp(_) => {}
+    }
     match parse(&skb) {
         Kind::Tcp(segment) => decide(&skb, &segment),
         Kind::Unreadable(Some(destination)) => unreadable(&skb, destination),

@@ -9,8 +9,9 @@ use aya_ebpf::maps::lpm_trie::Key;
 use aya_ebpf::programs::SkBuffContext;
 use gateway_ebpf::abi::{Endpoint, Event, Program, Reason, Service, Source};
 use gateway_ebpf::packet::{Kind, Segment, parse};
+use gateway_ebpf::quick::{Look, look};
 
-use crate::maps::{ADDRESSES, ALLOWED, SERVICES};
+use crate::maps::{ADDRESSES, ALLOWED, LOCAL_PORTS, SERVICES, has};
 use crate::skb::{Sender, Skb, event_of};
 use crate::verdict::{PASS, REFUSE, pass, refuse_packet, settings};
 
@@ -18,11 +19,29 @@ use crate::verdict::{PASS, REFUSE, pass, refuse_packet, settings};
 #[cgroup_skb(ingress)]
 pub fn ingress(context: SkBuffContext) -> i32 {
     let skb = Skb(&context);
+    match look(&skb) {
+        Look::Other => return PASS,
+        Look::Tcp(port) if !has(&LOCAL_PORTS, port) => return PASS,
+        Look::Tcp(_) => {
+            if let Some(verdict) = verified(&skb) {
+                return verdict;
+            }
+        }
+        Look::Longer => {}
+    }
     match parse(&skb) {
         Kind::Other => PASS,
         Kind::Tcp(segment) => decide(&skb, &segment),
         Kind::Unreadable(destination) => unreadable(&skb, destination),
     }
+}
+
+/// On a connection whose peer was verified there is nothing more to ask.
+#[inline(always)]
+fn verified(skb: &Skb<'_>) -> Option<i32> {
+    let (settings, socket) = (settings()?, skb.socket()?);
+    (!socket.is_listening() && socket.is_verified(settings))
+        .then(|| pass(Program::Ingress, Reason::Verified, settings.enforce != 0))
 }
 
 #[inline(always)]

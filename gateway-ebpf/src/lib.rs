@@ -8,3 +8,4 @@
 
 pub mod abi;
 pub mod packet;
+pub mod quick;

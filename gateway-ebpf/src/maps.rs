@@ -10,10 +10,19 @@ use gateway_ebpf::abi::{
     Endpoint, Event, MAX_ALLOWED, MAX_ENDPOINTS, RING_BYTES, Service, Settings, Source,
     VERDICTS as PLACES,
 };
+use gateway_ebpf::quick::{Ports, place};
 
 /// The only entry holds what concerns every endpoint.
 #[btf_map]
 pub static SETTINGS: Array<Settings, 1> = Array::new();
+
+/// The ports of local endpoints, for the first look.
+#[btf_map]
+pub static LOCAL_PORTS: Array<Ports, 1> = Array::new();
+
+/// The ports of remote endpoints, for the first look.
+#[btf_map]
+pub static REMOTE_PORTS: Array<Ports, 1> = Array::new();
 
 /// Protected local ports, in host order.
 #[btf_map]
@@ -55,6 +64,16 @@ pub static EVENTS: RingBuf<Event, { RING_BYTES as usize }> = RingBuf::new();
 /// Events that found no place in the ring.
 #[btf_map]
 pub static LOST: PerCpuArray<u64, 1> = PerCpuArray::new();
+
+/// Whether a set has a port. Without the set, which cannot be, it has them all.
+#[inline(always)]
+pub fn has(ports: &'static Array<Ports, 1>, port: u16) -> bool {
+    let (word, bit) = place(port);
+    // The mask tells the verifier what the type does: the place is inside.
+    ports
+        .get(0)
+        .is_none_or(|ports| ports[word & 1023] & bit != 0)
+}
 
 /// Set by the loader: 1 where `cgroup_skb` programs may ask for a packet's namespace.
 #[unsafe(no_mangle)]

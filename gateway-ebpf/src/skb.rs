@@ -11,6 +11,7 @@ use aya_ebpf::helpers::generated::{
 use aya_ebpf::programs::SkBuffContext;
 use gateway_ebpf::abi::{Ancestor, Event, Settings};
 use gateway_ebpf::packet::{Packet, Segment};
+use gateway_ebpf::quick::Words;
 
 use crate::maps::{EXCEPTED, ORIGIN, VERIFIED, has_namespace_helper, raw};
 
@@ -44,6 +45,20 @@ impl Packet for Skb<'_> {
     #[inline(always)]
     fn length(&self) -> u32 {
         self.0.len()
+    }
+}
+
+impl Words for Skb<'_> {
+    #[inline(always)]
+    fn word(&self, offset: usize) -> Option<u32> {
+        let skb = self.0.skb.skb;
+        // SAFETY: the context is valid as long as the program runs.
+        let (data, end) = unsafe { ((*skb).data as usize, (*skb).data_end as usize) };
+        if data + offset + 4 > end {
+            return None;
+        }
+        // SAFETY: inside, as the verifier knows by the comparison. IP headers are aligned to 4.
+        Some(unsafe { *((data + offset) as *const u32) })
     }
 }
 

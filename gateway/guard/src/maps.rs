@@ -7,6 +7,7 @@ use aya::programs::loaded_programs;
 use gateway_ebpf::abi::{
     Endpoint, Event, Program, Reason, Service, Settings, Source, VERDICTS, verdict,
 };
+use gateway_ebpf::quick::Ports;
 
 use crate::guard::Count;
 use crate::rules::Rules;
@@ -24,6 +25,12 @@ pub(crate) struct Maps {
 impl Maps {
     /// Takes them out of what was loaded, and fills those that do not change while it lives.
     pub(crate) fn take(ebpf: &mut Ebpf, rules: &Rules) -> Result<Self, MapError> {
+        let mut ports: Array<_, [u8; size_of::<Ports>()]> =
+            map_mut(ebpf, "LOCAL_PORTS")?.try_into()?;
+        ports.set(0, tables::local_ports(rules), 0)?;
+        let mut ports: Array<_, [u8; size_of::<Ports>()]> =
+            map_mut(ebpf, "REMOTE_PORTS")?.try_into()?;
+        ports.set(0, tables::remote_ports(rules), 0)?;
         let mut addresses: HashMap<_, [u8; Endpoint::SIZE], u8> =
             map_mut(ebpf, "ADDRESSES")?.try_into()?;
         for endpoint in tables::addresses(rules) {

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use gateway_ebpf::abi::{Ancestor, Endpoint, Service, Settings, Source};
 use gateway_ebpf::packet::mapped;
+use gateway_ebpf::quick::{Ports, place};
 
 use crate::rules::{Exception, Local, Mode, Rules};
 
@@ -81,6 +82,31 @@ fn service(local: &Local, found: &FoundService) -> Service {
             | flag(local.uid.is_some(), Service::CHECK_UID)
             | flag(local.reserve, Service::RESERVE),
     }
+}
+
+/// The content of `LOCAL_PORTS`.
+pub(crate) fn local_ports(rules: &Rules) -> [u8; size_of::<Ports>()] {
+    ports(rules.locals.iter().map(|local| local.port))
+}
+
+/// The content of `REMOTE_PORTS`.
+pub(crate) fn remote_ports(rules: &Rules) -> [u8; size_of::<Ports>()] {
+    ports(rules.remotes.iter().map(SocketAddr::port))
+}
+
+fn ports(members: impl Iterator<Item = u16>) -> [u8; size_of::<Ports>()] {
+    let mut set: Ports = [0; _];
+    for port in members {
+        let (word, bit) = place(port);
+        if let Some(word) = set.get_mut(word) {
+            *word |= bit;
+        }
+    }
+    let mut bytes = [0; _];
+    for (eight, word) in bytes.chunks_exact_mut(8).zip(set) {
+        eight.copy_from_slice(&word.to_ne_bytes());
+    }
+    bytes
 }
 
 /// The keys of `ADDRESSES`.

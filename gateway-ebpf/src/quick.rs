@@ -1,0 +1,174 @@
+//! The first look at a packet: enough for nearly all of them, which are no concern of the guard's.
+//!
+//! It reads a few words at fixed places. Whatever is not in the plainest form is left to
+//! [`crate::packet::parse`].
+
+/// A packet that starts with its IP header.
+pub trait Words {
+    /// Four bytes as they lie in memory, at an offset that is a multiple of 4; `None` if the packet
+    /// ends before.
+    fn word(&self, offset: usize) -> Option<u32>;
+}
+
+/// What the first look tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// It takes a longer look.
+    Longer,
+    /// Not TCP.
+    Other,
+    /// TCP without options of IP, to this port (host order).
+    Tcp(u16),
+}
+
+/// Looks at a packet.
+#[inline(always)]
+pub fn look(packet: &impl Words) -> Look {
+    let Some(first) = packet.word(0) else {
+        return Look::Longer;
+    };
+    let [version, ..] = first.to_ne_bytes();
+    match version {
+        V4_WITHOUT_OPTIONS => {
+            let (Some(second), Some(third)) = (packet.word(4), packet.word(8)) else {
+                return Look::Longer;
+            };
+            let [_, protocol, ..] = third.to_ne_bytes();
+            let [_, _, high, low] = second.to_ne_bytes();
+            if u16::from_be_bytes([high, low]) & FRAGMENT_OFFSET != 0 {
+                Look::Longer
+            } else {
+                at(packet, 20, protocol)
+            }
+        }
+        version if version >> 4 == 6 => {
+            let Some(second) = packet.word(4) else {
+                return Look::Longer;
+            };
+            let [_, _, next, _] = second.to_ne_bytes();
+            at(packet, 40, next)
+        }
+        _ => Look::Longer,
+    }
+}
+
+#[inline(always)]
+fn at(packet: &impl Words, offset: usize, protocol: u8) -> Look {
+    match protocol {
+        TCP => match packet.word(offset) {
+            Some(ports) => {
+                let [_, _, high, low] = ports.to_ne_bytes();
+                Look::Tcp(u16::from_be_bytes([high, low]))
+            }
+            None => Look::Longer,
+        },
+        UDP => Look::Other,
+        _ => Look::Longer,
+    }
+}
+
+/// A set of ports, as 65,536 bits.
+pub type Ports = [u64; 1024];
+
+/// The place of a port in [`Ports`]: the word, and the bit in it.
+#[inline(always)]
+pub const fn place(port: u16) -> (usize, u64) {
+    ((port >> 6) as usize, 1 << (port & 63))
+}
+
+/// Version 4, a header of 5 words (RFC 791, section 3.1).
+const V4_WITHOUT_OPTIONS: u8 = 0x45;
+const FRAGMENT_OFFSET: u16 = 0x1fff;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::{Kind, Packet, parse};
+
+    struct Bytes<'a>(&'a [u8]);
+
+    impl Words for Bytes<'_> {
+        fn word(&self, offset: usize) -> Option<u32> {
+            let bytes = self.0.get(offset..offset + 4)?;
+            Some(u32::from_ne_bytes(bytes.try_into().unwrap()))
+        }
+    }
+
+    impl Packet for Bytes<'_> {
+        fn get<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+            let offset = offset as usize;
+            Some(self.0.get(offset..offset + N)?.try_into().unwrap())
+        }
+
+        fn length(&self) -> u32 {
+            self.0.len() as u32
+        }
+    }
+
+    /// Packets of every first byte, protocol and length around the ones that matter.
+    fn each(mut check: impl FnMut(&[u8])) {
+        for first in 0..=255 {
+            for protocol in 0..=255 {
+                for fragment in [0, 1, 0x20, 0x40] {
+                    let mut bytes = [0x50; 64];
+                    bytes[0] = first;
+                    bytes[6] = if first >> 4 == 6 { protocol } else { fragment };
+                    bytes[7] = 0;
+                    bytes[9] = protocol;
+                    for length in [0, 3, 4, 12, 20, 24, 33, 34, 40, 44, 54, 64] {
+                        check(&bytes[..length]);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn it_never_contradicts_the_parser() {
+        let (mut tcp, mut other) = (0, 0);
+        each(|bytes| match look(&Bytes(bytes)) {
+            Look::Longer => {}
+            Look::Other => {
+                other += 1;
+                // A packet too short for its header never comes out as TCP either.
+                assert!(!matches!(parse(&Bytes(bytes)), Kind::Tcp(_)), "{bytes:?}");
+            }
+            Look::Tcp(port) => {
+                tcp += 1;
+                match parse(&Bytes(bytes)) {
+                    Kind::Tcp(segment) => assert_eq!(segment.destination_port, port),
+                    Kind::Unreadable(_) => assert!(bytes.len() < 54),
+                    Kind::Other => panic!("{bytes:?}"),
+                }
+            }
+        });
+        assert!(tcp > 0 && other > 0);
+    }
+
+    #[test]
+    fn plain_tcp_needs_no_longer_look() {
+        let mut v4 = [0; 40];
+        v4[0] = 0x45;
+        v4[9] = 6;
+        v4[22..24].copy_from_slice(&3939u16.to_be_bytes());
+        assert_eq!(look(&Bytes(&v4)), Look::Tcp(3939));
+        v4[7] = 1;
+        assert_eq!(look(&Bytes(&v4)), Look::Longer);
+        let mut v6 = [0; 60];
+        v6[0] = 0x60;
+        v6[6] = 6;
+        v6[42..44].copy_from_slice(&443u16.to_be_bytes());
+        assert_eq!(look(&Bytes(&v6)), Look::Tcp(443));
+        v6[6] = 60;
+        assert_eq!(look(&Bytes(&v6)), Look::Longer);
+    }
+
+    #[test]
+    fn each_port_has_its_bit() {
+        assert_eq!(place(0), (0, 1));
+        assert_eq!(place(3939), (61, 1 << 35));
+        assert_eq!(place(u16::MAX), (1023, 1 << 63));
+    }
+}
