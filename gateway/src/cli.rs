@@ -7,24 +7,26 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use config::{Config, ConfigError};
 
+use crate::guard_cli::GuardArgs;
 use crate::{auth, check, run};
 
 /// The process's entry.
 ///
 /// Exit status: 0 done; 1 failed at its work; 2 wrong usage, configuration or environment, nothing
-/// started.
+/// started; 3 from `guard status` alone: the guard is not enforcing, or not whole.
 pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Check { config, offline } => check(&config, offline),
-        Command::HashPassword => hash_password(),
-        Command::Run { config, ready_file } => run::run(&config, ready_file),
+        Command::Check { config, offline } => check(&config, offline).map(succeeded),
+        Command::Guard(guard) => guard.run(),
+        Command::HashPassword => hash_password().map(succeeded),
+        Command::Run { config, ready_file } => run::run(&config, ready_file).map(succeeded),
         Command::Version => {
-            println!("connect-gateway {}", env!("CARGO_PKG_VERSION"));
-            Ok(())
+            print!("{}", version());
+            Ok(ExitCode::SUCCESS)
         }
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(failure) => {
             eprintln!("{failure}");
             failure.exit_code()
@@ -51,6 +53,8 @@ enum Command {
         #[arg(long)]
         offline: bool,
     },
+    /// Guard a back-end in the kernel: nobody but the gateway connects to it.
+    Guard(GuardArgs),
     /// Read a password from standard input and print its hash for an htpasswd file (argon2id).
     HashPassword,
     /// Serve, until SIGTERM or SIGINT drains.
@@ -62,7 +66,7 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         ready_file: Option<PathBuf>,
     },
-    /// Print the version.
+    /// Print the version, and which kernel programs the guard would load.
     Version,
 }
 
@@ -87,6 +91,17 @@ impl Failure {
             Self::Work(_) => ExitCode::FAILURE,
         }
     }
+}
+
+fn succeeded((): ()) -> ExitCode {
+    ExitCode::SUCCESS
+}
+
+fn version() -> String {
+    let object =
+        guard::OBJECT_SHA256.map_or_else(|| "none".into(), |hash| format!("sha256 {hash}"));
+    let version = env!("CARGO_PKG_VERSION");
+    format!("connect-gateway {version}\nguard object {object}\n")
 }
 
 fn check(path: &std::path::Path, offline: bool) -> Result<(), Failure> {

@@ -24,7 +24,7 @@ use crate::telemetry::{AccessLogWriter, Labels, Telemetry};
 use crate::tls::Acceptor;
 use crate::upstream::Backends;
 use crate::worker::Start;
-use crate::{cpus, logging};
+use crate::{cpus, logging, ready_file};
 
 /// Runs the gateway until a signal has drained it.
 pub(crate) fn run(config: &Path, ready_file: Option<PathBuf>) -> Result<(), Failure> {
@@ -61,8 +61,8 @@ pub(crate) fn run(config: &Path, ready_file: Option<PathBuf>) -> Result<(), Fail
         admin.set_serving(true);
         announce(&shared, &addresses, admin_address);
         if let Some(path) = ready_file {
-            write_ready_file(&path, &shared, &addresses, admin_address)
-                .map_err(work("ready file"))?;
+            let facts = ready_facts(&shared, &addresses, admin_address);
+            ready_file::write(&path, &facts).map_err(work("ready file"))?;
         }
         guard::notify::ready().map_err(work("telling systemd"))?;
 
@@ -229,28 +229,18 @@ fn announce(shared: &Shared, addresses: &[SocketAddr], admin: SocketAddr) {
     tracing::info!(address = %admin, "serving metrics and health");
 }
 
-/// Writes the file whole or not at all: a reader never sees half of it.
-fn write_ready_file(
-    path: &Path,
-    shared: &Shared,
-    addresses: &[SocketAddr],
-    admin: SocketAddr,
-) -> std::io::Result<()> {
+fn ready_facts(shared: &Shared, addresses: &[SocketAddr], admin: SocketAddr) -> serde_json::Value {
     let listeners: serde_json::Map<_, _> = shared
         .listeners
         .iter()
         .zip(addresses)
         .map(|(front, address)| (front.name.to_string(), address.to_string().into()))
         .collect();
-    let ready = serde_json::json!({
+    serde_json::json!({
         "listeners": listeners,
         "admin": admin.to_string(),
         "pid": std::process::id(),
-    });
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    std::fs::write(&partial, ready.to_string())?;
-    std::fs::rename(&partial, path)
+    })
 }
 
 fn log_fault(config: &Config, error: &std::io::Error) -> Failure {

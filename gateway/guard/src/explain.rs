@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use gateway_ebpf::abi::{Program, Reason};
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,22 @@ use crate::matching::Protected;
 use crate::namespace;
 use crate::rules::{Exception, Local, Mode, Rules};
 use crate::status::{Action, EndpointKind};
+
+/// What can be asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Whoever comes from an address.
+    Address(IpAddr),
+    /// Whatever is at an address and port.
+    Endpoint(SocketAddr),
+    /// A process, by its id.
+    Process(u32),
+}
+
+/// The text is none of the three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a process id, an address, or an address and port")]
+pub struct NoSubject;
 
 /// The rules that decide about something, endpoint by endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +87,30 @@ pub enum Role {
     Listen,
 }
 
+impl FromStr for Subject {
+    type Err = NoSubject;
+
+    fn from_str(text: &str) -> Result<Self, NoSubject> {
+        if let Ok(pid) = text.parse() {
+            return Ok(Self::Process(pid));
+        }
+        if let Ok(address) = text.parse() {
+            return Ok(Self::Address(address));
+        }
+        text.parse().map(Self::Endpoint).map_err(|_| NoSubject)
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Endpoint(endpoint) => endpoint.fmt(f),
+            Self::Process(pid) => pid.fmt(f),
+        }
+    }
+}
+
 /// For people: one line for each ruling.
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -108,9 +149,6 @@ impl fmt::Display for Ruling {
 /// Why there is no explanation.
 #[derive(Debug, thiserror::Error)]
 pub enum ExplainError {
-    /// The text is none of the three.
-    #[error("{0:?}: expected a process id, an address, or an address and port")]
-    Syntax(String),
     /// The process cannot be looked at.
     #[error("process {pid}: {source}")]
     Process {
@@ -124,10 +162,10 @@ pub enum ExplainError {
     NoCgroups,
 }
 
-/// Explains a process id, an address, or an address and port, under rules and the mode in force.
-pub fn explain(rules: &Rules, mode: Mode, what: &str) -> Result<Explanation, ExplainError> {
+/// Explains what holds for a subject under rules and the mode in force.
+pub fn explain(rules: &Rules, mode: Mode, what: &Subject) -> Result<Explanation, ExplainError> {
     let judge = Judge { rules, mode };
-    let (process, rulings) = match Subject::parse(what)? {
+    let (process, rulings) = match *what {
         Subject::Address(address) => (None, judge.address(address, is_own(address))),
         Subject::Endpoint(endpoint) => (None, judge.endpoint(endpoint)),
         Subject::Process(pid) => {
@@ -141,32 +179,11 @@ pub fn explain(rules: &Rules, mode: Mode, what: &str) -> Result<Explanation, Exp
         }
     };
     Ok(Explanation {
-        what: what.to_owned(),
+        what: what.to_string(),
         mode,
         process,
         rulings,
     })
-}
-
-/// What can be asked about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Subject {
-    Address(IpAddr),
-    Endpoint(SocketAddr),
-    Process(u32),
-}
-
-impl Subject {
-    fn parse(text: &str) -> Result<Self, ExplainError> {
-        let address = || text.parse().map(Self::Address);
-        let endpoint = || text.parse().map(Self::Endpoint);
-        if let Ok(pid) = text.parse() {
-            return Ok(Self::Process(pid));
-        }
-        address()
-            .or_else(|_| endpoint())
-            .map_err(|_| ExplainError::Syntax(text.to_owned()))
-    }
 }
 
 /// Whether an address is one of this host: what comes from it comes over lo.

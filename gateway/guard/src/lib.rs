@@ -33,7 +33,8 @@ mod sys;
 mod tables;
 
 pub use cgroup::{Cgroup, Hierarchy};
-pub use explain::{ExplainError, Explanation, explain};
+pub use explain::{ExplainError, Explanation, NoSubject, Subject, explain};
+pub use gateway_ebpf::abi::{Program, Reason};
 pub use guard::{Count, Guard, GuardError, LinkState, Notice, Options};
 pub use object::{OBJECT_SHA256, has_object};
 pub use overrides::{Override, OverrideError};

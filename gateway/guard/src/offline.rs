@@ -75,6 +75,15 @@ pub fn clear(places: &Places<'_>, configured: Mode) -> Result<Done, OfflineError
     })
 }
 
+/// The mode in which the service would start.
+pub fn mode(override_file: &Path, configured: Mode) -> Mode {
+    match OverrideFile::at(override_file).read() {
+        Ok(Some(set)) => set.mode,
+        // As the service does with one that cannot be read.
+        Ok(None) | Err(_) => configured,
+    }
+}
+
 /// So that no service starts meanwhile with what stood there before.
 fn seat(places: &Places<'_>) -> Result<Seat, OfflineError> {
     Seat::take(places.socket).map_err(|error| match error {
@@ -102,6 +111,7 @@ mod tests {
         assert!(!done.pinned, "nothing is pinned there");
         assert_eq!(done.r#override.map(|set| set.mode), Some(Mode::Detach));
         assert_eq!(file.read().unwrap(), done.r#override);
+        assert_eq!(mode(&override_file, Mode::Enforce), Mode::Detach);
 
         let done = clear(&places, Mode::Enforce).unwrap();
         assert_eq!(
@@ -109,6 +119,7 @@ mod tests {
             r#"{"running":false,"override":null,"pinned":false}"#
         );
         assert_eq!(file.read().unwrap(), None);
+        assert_eq!(mode(&override_file, Mode::Enforce), Mode::Enforce);
         clear(&places, Mode::Enforce).unwrap();
     }
 

@@ -25,7 +25,7 @@ pub struct Override {
 /// The file that keeps the override. It and its directory must belong to the user of this process
 /// (root) and be writable by nobody else: who writes it switches the guard off.
 #[derive(Clone, Debug)]
-pub struct OverrideFile(PathBuf);
+pub(crate) struct OverrideFile(PathBuf);
 
 impl Override {
     /// This mode, from now on.
@@ -41,12 +41,12 @@ impl Override {
 
 impl OverrideFile {
     /// The file at this path, which need not exist.
-    pub fn at(path: &Path) -> Self {
+    pub(crate) fn at(path: &Path) -> Self {
         Self(path.to_owned())
     }
 
     /// Reads the override; `None` if there is none.
-    pub fn read(&self) -> Result<Option<Override>, OverrideError> {
+    pub(crate) fn read(&self) -> Result<Option<Override>, OverrideError> {
         let opened = OpenOptions::new()
             .read(true)
             // A link could lead anywhere; opening a FIFO would wait for its writer.
@@ -71,7 +71,7 @@ impl OverrideFile {
 
     /// Writes an override in the place of any other: whole or not at all, and on the disk when
     /// this returns. A missing directory is made.
-    pub fn write(&self, new: &Override) -> Result<(), OverrideError> {
+    pub(crate) fn write(&self, new: &Override) -> Result<(), OverrideError> {
         let fault = self.io("cannot be written");
         let directory = self.directory();
         DirBuilder::new()
@@ -101,7 +101,7 @@ impl OverrideFile {
     }
 
     /// Ends the override. False if there was none.
-    pub fn remove(&self) -> Result<bool, OverrideError> {
+    pub(crate) fn remove(&self) -> Result<bool, OverrideError> {
         let fault = self.io("cannot be removed");
         if !remove_if_present(&self.0).map_err(&fault)? {
             return Ok(false);

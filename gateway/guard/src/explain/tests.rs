@@ -190,16 +190,15 @@ fn the_mode_decides_what_a_refusal_is() {
 
 #[test]
 fn what_can_be_asked_about() {
-    let parsed = |text: &str| Subject::parse(text).ok();
-    assert_eq!(parsed("1"), Some(Subject::Process(1)));
-    assert_eq!(
-        parsed("::1"),
-        Some(Subject::Address("::1".parse().unwrap()))
-    );
-    assert_eq!(
-        parsed("[::1]:80"),
-        Some(Subject::Endpoint("[::1]:80".parse().unwrap()))
-    );
+    for (text, subject) in [
+        ("1", Subject::Process(1)),
+        ("::1", Subject::Address("::1".parse().unwrap())),
+        ("10.0.0.1", Subject::Address("10.0.0.1".parse().unwrap())),
+        ("[::1]:80", Subject::Endpoint("[::1]:80".parse().unwrap())),
+    ] {
+        assert_eq!(text.parse(), Ok(subject));
+        assert_eq!(subject.to_string(), text);
+    }
     for text in [
         "",
         "-1",
@@ -209,9 +208,83 @@ fn what_can_be_asked_about() {
         "localhost",
         "99999999999",
     ] {
-        let error = Subject::parse(text).unwrap_err().to_string();
-        assert!(error.contains("expected a process id"), "{error}");
+        assert_eq!(text.parse::<Subject>(), Err(NoSubject), "{text}");
     }
+}
+
+/// This process, looked at for real.
+#[test]
+fn a_process_is_looked_at() {
+    let own = std::process::id();
+    let found = match explain(&rules(), Mode::Audit, &Subject::Process(own)) {
+        Ok(explanation) => explanation,
+        Err(ExplainError::NoCgroups) => {
+            eprintln!("skipped: cgroup v2 is not mounted");
+            return;
+        }
+        Err(error) => panic!("{error}"),
+    };
+    let process = found.process.unwrap();
+    assert_eq!(process.uid, rustix::process::getuid().as_raw());
+    let cgroups = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+    assert!(
+        cgroups.contains(&format!("0::{}\n", process.cgroup)),
+        "{process:?}"
+    );
+    assert!(process.namespace.is_some());
+    assert!(table(&found.rulings)[0].contains("would_refuse not_gateway"));
+
+    // Beyond the largest process id that Linux gives (proc_sys_kernel(5)).
+    let none = explain(&rules(), Mode::Audit, &Subject::Process(4_194_305));
+    assert!(
+        matches!(none, Err(ExplainError::Process { pid: 4_194_305, .. })),
+        "{none:?}"
+    );
+}
+
+#[test]
+fn the_text_is_one_line_for_each_ruling() {
+    let rules = rules();
+    let explained = explain(&rules, Mode::Enforce, &"203.0.113.77".parse().unwrap()).unwrap();
+    assert_eq!(
+        explained.to_string(),
+        "203.0.113.77 (mode enforce)\n\
+         connect to local *:3939: refused by ingress: not_listed: no entry in allow_from holds it"
+    );
+    let elsewhere = explain(&rules, Mode::Detach, &"10.1.1.1:80".parse().unwrap()).unwrap();
+    assert_eq!(
+        elsewhere.to_string(),
+        "10.1.1.1:80 (mode detach)\n\
+         nothing is attached: everything passes\n\
+         not protected: no endpoint is concerned"
+    );
+    assert_eq!(
+        serde_json::to_string(&elsewhere).unwrap(),
+        r#"{"what":"10.1.1.1:80","mode":"detach","process":null,"rulings":[]}"#
+    );
+}
+
+#[test]
+fn the_json_is_an_api() {
+    let judge = judge();
+    let process = process("/monitoring.slice", 3);
+    let explanation = Explanation {
+        what: "4242".into(),
+        mode: Mode::Enforce,
+        rulings: judge.process(&process, &[Some(1)]).drain(..1).collect(),
+        process: Some(process),
+    };
+    assert_eq!(
+        serde_json::to_string(&explanation).unwrap(),
+        concat!(
+            r#"{"what":"4242","mode":"enforce","#,
+            r#""process":{"pid":4242,"uid":3,"cgroup":"/monitoring.slice","namespace":1},"#,
+            r#""rulings":[{"kind":"local","endpoint":"*:3939","role":"connect","#,
+            r#""action":"refused","reason":"not_gateway","#,
+            r#""programs":["connect4","connect6","ingress"],"#,
+            r#""message":"/monitoring.slice is not in /connect.slice/connect-gateway.slice"}]}"#,
+        )
+    );
 }
 
 #[test]
