@@ -62,7 +62,7 @@ fn script(workspace: &Workspace, payload: &Payload) -> Result<String> {
     let directory = workspace.root.join("tests");
     let mut script = format!(
         "#!/bin/sh\n\
-         export RUST_BACKTRACE=1 GATEWAY_TEST_SCALE=short GATEWAY_TEST_BIN='{gateway}'\n\
+         export GATEWAY_TEST_SCALE=short GATEWAY_TEST_BIN='{gateway}'\n\
          cd '{}'\n",
         directory.display()
     );
