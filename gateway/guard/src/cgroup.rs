@@ -333,6 +333,9 @@ mod tests {
             hierarchy.subtree(outer.path()).unwrap(),
             [outer_id, ancestor.id]
         );
+        // Below the root it looks like a cgroup file system all the same.
+        assert!(is_whole(&hierarchy.root).unwrap());
+        assert!(!is_whole(&hierarchy.directory(inner.path()).unwrap()).unwrap());
         let child = inner.spawn("cat", &[]);
         let cgroup = hierarchy.of_process(child.id()).unwrap();
         assert_eq!(cgroup.path, inner.path());

@@ -213,7 +213,7 @@ impl Drop for Process {
 }
 
 /// Tries until something comes, for at most 10 seconds.
-fn within_patience<T>(mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
+pub(crate) fn within_patience<T>(mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + Duration::from_secs(10);
     loop {
         if let Some(result) = attempt() {

@@ -64,7 +64,7 @@ impl Connection {
     }
 
     /// Ends a connection at once; its process finds ECONNABORTED, its peer a reset. False if it
-    /// has ended already.
+    /// has ended already, of which not every kernel can take the memory away.
     pub(super) fn destroy(&mut self, socket: &Socket) -> io::Result<bool> {
         if socket.remnant {
             return Ok(false);
@@ -73,12 +73,14 @@ impl Connection {
         match self.receive()?[..] {
             [Reply::End(0)] => Ok(true),
             [Reply::End(number)] if is_gone(number) => Ok(false),
+            // Older kernels say so too of a socket that has become a remnant meanwhile.
+            [Reply::End(number)] if is_unsupported(number) => self.check().map(|()| false),
             [Reply::End(number)] => Err(cannot_destroy(number)),
             _ => Err(unexpected()),
         }
     }
 
-    /// Whether this kernel and this process can list and destroy: an error otherwise.
+    /// Whether this kernel can list and destroy: an error otherwise.
     pub(super) fn check(&mut self) -> io::Result<()> {
         self.send(message::list_nothing)?;
         self.receive_list(&mut Vec::new())?;
@@ -130,13 +132,17 @@ impl Connection {
     }
 }
 
-/// Whether a socket is not there any more: ENOENT, or ESTALE if another has its addresses.
+/// Whether a socket is not there any more, though another may have its addresses.
 fn is_gone(number: i32) -> bool {
-    number == Errno::NOENT.raw_os_error() || number == Errno::STALE.raw_os_error()
+    number == Errno::NOENT.raw_os_error()
+}
+
+fn is_unsupported(number: i32) -> bool {
+    number == Errno::OPNOTSUPP.raw_os_error()
 }
 
 fn cannot_destroy(number: i32) -> io::Error {
-    if number == Errno::OPNOTSUPP.raw_os_error() {
+    if is_unsupported(number) {
         return io::Error::new(
             io::ErrorKind::Unsupported,
             "the kernel cannot destroy sockets: it was built without CONFIG_INET_DIAG_DESTROY",

@@ -39,12 +39,7 @@ pub(crate) fn cut_local(address: Option<IpAddr>, port: u16, kept: &Kept<'_>) -> 
         if address.is_some_and(|address| address != socket.local.ip()) {
             continue;
         }
-        let ends = (socket.remote, socket.local);
-        let mut peers = far.get(&ends).cloned().unwrap_or_default();
-        if peers.is_empty() {
-            // A list may lack a socket, and nobody may be cut for that.
-            peers.extend(kernel.find(socket.remote, socket.local)?);
-        }
+        let peers = peers(&mut kernel, &far, &socket)?;
         if kept.connection(&socket, &peers) {
             continue;
         }
@@ -69,7 +64,7 @@ pub(crate) fn cut_remote(endpoint: SocketAddr, kept: &Kept<'_>) -> io::Result<u6
     Ok(destroyed)
 }
 
-/// Whether sockets can be destroyed here; an error says what is missing.
+/// Whether this kernel can list and destroy sockets; an error says what is missing.
 pub(crate) fn check() -> io::Result<()> {
     Connection::open()?.check()
 }
@@ -90,6 +85,23 @@ impl Kept<'_> {
             .cgroup
             .is_some_and(|cgroup| self.cgroups.contains(&cgroup))
     }
+}
+
+/// The sockets here at the other end of a connection: one, or several that are bound to
+/// interfaces, or none.
+fn peers(
+    kernel: &mut Connection,
+    far: &HashMap<(SocketAddr, SocketAddr), Vec<Socket>>,
+    socket: &Socket,
+) -> io::Result<Vec<Socket>> {
+    if let Some(listed) = far.get(&(socket.remote, socket.local)) {
+        return Ok(listed.clone());
+    }
+    // A list may lack a socket, and nobody may be cut for that.
+    Ok(kernel
+        .find(socket.remote, socket.local)?
+        .into_iter()
+        .collect())
 }
 
 #[cfg(test)]

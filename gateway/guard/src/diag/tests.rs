@@ -4,6 +4,8 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
+use rustix::thread::CapabilitySet;
+
 use super::*;
 use crate::cgroup::Hierarchy;
 use crate::sandbox::{self, Group, Namespace, Process};
@@ -249,6 +251,11 @@ fn who_is_unknown_is_not_kept() {
         let service = kernel.list(port, 0).unwrap()[0];
         let peer = kernel.list(0, port).unwrap()[0];
         assert!(kept.connection(&service, &[peer]));
+        // A list that lacks the peer does no harm.
+        assert_eq!(
+            peers(&mut kernel, &HashMap::new(), &service).unwrap(),
+            [peer]
+        );
         let mut unknown = peer;
         unknown.cgroup = None;
         assert!(!kept.connection(&service, &[unknown]));
@@ -288,6 +295,27 @@ fn what_is_closing_is_no_fault() {
         cut_local(None, port, &kept).unwrap();
         assert_eq!(cut_local(None, port, &kept).unwrap(), 0);
         assert!(good.lives());
+    });
+}
+
+#[test]
+fn a_remnant_is_left_alone() {
+    if !sandbox::is_root() {
+        return;
+    }
+    Namespace::new().inside(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let client = TcpStream::connect(address).unwrap();
+        let _server = listener.accept().unwrap();
+        let mut kernel = Connection::open().unwrap();
+        assert!(!kernel.list(0, address.port()).unwrap()[0].remnant);
+        drop(client);
+        let remnant = sandbox::within_patience(|| {
+            let sockets = kernel.list(0, address.port()).unwrap();
+            sockets.into_iter().find(|socket| socket.remnant)
+        });
+        assert!(!kernel.destroy(&remnant.unwrap()).unwrap());
     });
 }
 
@@ -400,10 +428,21 @@ fn a_connection_nobody_accepted_is_cut() {
 }
 
 #[test]
-fn without_root_it_is_refused() {
-    if sandbox::is_root() {
-        check().unwrap();
-    } else {
-        assert_eq!(check().unwrap_err().kind(), io::ErrorKind::PermissionDenied);
-    }
+fn without_the_capability_it_is_refused() {
+    // The kernel can do it, for whoever asks.
+    check().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut client = TcpStream::connect(address).unwrap();
+    let kept = Kept {
+        cgroups: &HashSet::new(),
+        listed: &|_| false,
+    };
+    let mut sets = rustix::thread::capabilities(None).unwrap();
+    sets.effective.remove(CapabilitySet::NET_ADMIN);
+    // Of this thread alone, and it ends with the test.
+    rustix::thread::set_capabilities(None, sets).unwrap();
+    let error = cut_local(None, address.port(), &kept).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+    client.write_all(b"x").unwrap();
 }
