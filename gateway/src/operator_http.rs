@@ -1,11 +1,13 @@
 //! Small HTTP for operators: one GET or HEAD for each connection, answered from memory.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use wire::h1::{HeadEnd, parse_request, push_field, push_status_line};
 use wire::{Head, Method};
@@ -45,7 +47,13 @@ pub(crate) async fn serve<F>(
 ) where
     F: Future<Output = Page> + Send,
 {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
+        // Anybody on the host may connect. What they hold must not take the process's last
+        // descriptors: the rest waits in the kernel.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let page = page.clone();
@@ -56,6 +64,7 @@ pub(crate) async fn serve<F>(
                         Ok(Err(error)) => tracing::debug!(%peer, %error, "operator's connection"),
                         Err(_) => tracing::debug!(%peer, "operator's connection timed out"),
                     }
+                    drop(place);
                 });
             }
             Err(error) => {
@@ -127,4 +136,48 @@ fn render(page: &Page, head_only: bool) -> BytesMut {
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const LIMIT: Duration = Duration::from_secs(10);
+/// Connections at once.
+const MAX_CONNECTIONS: usize = 256;
 const MAX_HEAD: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_are_bounded() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&asked);
+        let serving = tokio::spawn(serve(listener, move |_| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            std::future::pending()
+        }));
+        let mut clients = Vec::new();
+        for _ in 0..MAX_CONNECTIONS + 10 {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client
+                .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                .await
+                .unwrap();
+            clients.push(client);
+        }
+        while asked.load(Ordering::Relaxed) < MAX_CONNECTIONS {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(asked.load(Ordering::Relaxed), MAX_CONNECTIONS);
+
+        // Whoever goes makes room once its time is up.
+        tokio::time::pause();
+        tokio::time::advance(LIMIT).await;
+        tokio::time::resume();
+        while asked.load(Ordering::Relaxed) < MAX_CONNECTIONS + 10 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        serving.abort();
+    }
+}

@@ -229,7 +229,7 @@ impl Judge<'_> {
                 _ => false,
             };
             if elsewhere {
-                rulings.push(self.from_another_namespace(local));
+                rulings.push(self.in_another_namespace(local));
                 continue;
             }
             rulings.push(match self.pass(process) {
@@ -324,7 +324,7 @@ impl Judge<'_> {
         }
     }
 
-    fn from_another_namespace(&self, local: &Local) -> Ruling {
+    fn in_another_namespace(&self, local: &Local) -> Ruling {
         let endpoint = Protected::Local(local);
         if local.allow_from.is_empty() {
             let message = "it is in another network namespace, so it comes from outside, and \

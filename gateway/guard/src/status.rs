@@ -304,8 +304,7 @@ impl fmt::Display for Link {
         if self.attached {
             write!(f, " as {}", self.program_id)?;
         }
-        if self.runs > 0 {
-            let nanoseconds = self.run_time_ns / self.runs;
+        if let Some(nanoseconds) = self.run_time_ns.checked_div(self.runs) {
             write!(f, ", {} runs of {nanoseconds} ns", self.runs)?;
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use config::{ConfigError, Level};
 use guard::control::{Answer, Ask, Asker, Reply};
-use guard::service::{Prepared, Start};
+use guard::service::{Prepared, Start, StartError};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
@@ -29,7 +29,7 @@ pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
         allow_unproven_kernel: config.allow_unproven_kernel,
         statistics: config.statistics,
     })
-    .map_err(environment)?;
+    .map_err(|error| environment(&error))?;
     let listener = bind_admin(&config.metrics).map_err(ConfigError::from)?;
     let runtime = Builder::new_current_thread()
         .enable_all()
@@ -41,7 +41,7 @@ pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(work("signals"))?;
         let mut terminate = signal(SignalKind::terminate()).map_err(work("signals"))?;
 
-        let service = prepared.attach().map_err(environment)?;
+        let service = prepared.attach().map_err(|error| environment(&error))?;
         let state = service.status().state.as_str();
         tracing::info!(state, metrics = %address, socket = %config.socket.display(), "guarding");
         tokio::spawn(serve_metrics(listener, service.asker()));
@@ -93,7 +93,7 @@ async fn page(path: &[u8], asker: &Asker) -> Page {
     }
 }
 
-fn environment(error: guard::service::StartError) -> Failure {
+fn environment(error: &StartError) -> Failure {
     Failure::Environment(format!("guard: {error}"))
 }
 

@@ -1,5 +1,5 @@
 //! The conversation with the service, over a unix socket: one line of JSON each way, then the
-//! connection ends. docs/guard.md describes it.
+//! connection ends. Root may ask everything; the processes in the gateway's slice, the status.
 
 mod client;
 mod seat;
