@@ -1,26 +1,22 @@
 //! The running guard: programs, maps, links, and the eye on them.
 
 use std::collections::HashSet;
-use std::fs::{self, DirBuilder, File};
-use std::io;
+use std::fs::File;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use aya::programs::{
-    CgroupSkb, CgroupSock, CgroupSockAddr, Program as Loaded, ProgramError, ProgramFd,
-};
-use aya::{Ebpf, EbpfError, EbpfLoader};
+use aya::Ebpf;
 use gateway_ebpf::abi::{Event, Program, Reason, Settings};
 
 use crate::cgroup::Hierarchy;
 use crate::diag::{self, Kept};
+use crate::error::GuardError;
 use crate::link::{self, Hook, Link};
 use crate::maps::{Foreign, Maps};
 use crate::rules::{Exception, Local, Mode, Rules};
 use crate::surroundings::Surroundings;
-use crate::{namespace, object, probe, tables};
+use crate::{namespace, pins, probe, programs, tables};
 
 /// Programs, links and maps. Unpinned, they end with it; pinned, they outlive it.
 pub struct Guard {
@@ -99,66 +95,6 @@ pub struct Count {
     pub count: u64,
 }
 
-/// Why the guard cannot do its work. Nothing that was not attached before is attached after it.
-#[derive(Debug, thiserror::Error)]
-pub enum GuardError {
-    /// A program cannot be attached.
-    #[error("cannot attach {program}: {source}")]
-    Attach {
-        /// Which.
-        program: &'static str,
-        /// Why.
-        source: io::Error,
-    },
-    /// Foreign connections cannot be ended.
-    #[error("cannot end foreign connections to {endpoint}: {source}")]
-    Cut {
-        /// Of which endpoint.
-        endpoint: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// A program cannot be detached.
-    #[error("cannot detach {program}: {source}")]
-    Detach {
-        /// Which.
-        program: &'static str,
-        /// Why.
-        source: io::Error,
-    },
-    /// The kernel refuses the object as a whole.
-    #[error("the kernel does not take the eBPF object: {0}")]
-    Load(#[from] EbpfError),
-    /// A map cannot be read or written.
-    #[error("a map of the guard's cannot be used: {0}")]
-    Map(#[from] aya::maps::MapError),
-    /// No cgroup of version 2 is mounted.
-    #[error("no_cgroup2: no cgroup v2 hierarchy is mounted; expected one at /sys/fs/cgroup")]
-    NoCgroup2,
-    /// This binary was built without the programs.
-    #[error("no_object: this build has no eBPF object; `cargo xtask build-ebpf`, then build again")]
-    NoObject,
-    /// The pin directory cannot be trusted or made.
-    #[error("pins_unsafe: {}: {problem}; expected a directory of root's with mode 0700 that nobody else can write to or replace", path.display())]
-    Pins {
-        /// The directory.
-        path: PathBuf,
-        /// What is wrong.
-        problem: String,
-    },
-    /// The kernel refuses a program.
-    #[error("the kernel does not take the program {program}: {source}")]
-    Program {
-        /// Which.
-        program: &'static str,
-        /// Why, with the verifier's words.
-        source: ProgramError,
-    },
-    /// What the rules name cannot be looked up.
-    #[error("cannot look up cgroups and namespaces: {0}")]
-    Surroundings(#[source] io::Error),
-}
-
 impl Guard {
     /// Loads the programs, fills their maps, and attaches them (unless `mode` is `Detach`), taking
     /// the place of whatever an earlier instance pinned without a gap. Foreign connections that
@@ -177,11 +113,11 @@ impl Guard {
         let epoch = match pins {
             None => 0,
             Some(pins) => {
-                prepare_pins(pins)?;
-                match last_epoch(pins) {
+                pins::prepare(pins)?;
+                match pins::last_epoch(pins) {
                     Some(epoch) => epoch,
                     None => {
-                        remove_notes(pins)?;
+                        pins::remove_notes(pins)?;
                         0
                     }
                 }
@@ -192,7 +128,7 @@ impl Guard {
         } else {
             None
         };
-        let mut ebpf = load(pins, namespace_helper)?;
+        let mut ebpf = programs::read(pins, namespace_helper)?;
         let maps = Maps::take(&mut ebpf, &rules)?;
         let mut guard = Self {
             rules,
@@ -218,7 +154,7 @@ impl Guard {
         self.mode = mode;
         if mode == Mode::Detach {
             self.links.clear();
-            return self.options.pins.as_deref().map_or(Ok(()), unpin);
+            return self.options.pins.as_deref().map_or(Ok(()), pins::unpin);
         }
         self.epoch = self.epoch.wrapping_add(1);
         self.fill()?;
@@ -258,10 +194,15 @@ impl Guard {
             .into_iter()
             .map(|(path, present)| Notice::Cgroup { path, present })
             .collect();
+        // One that cannot be mended must not keep the others from it.
+        let mut fault = None;
         for index in 0..self.links.len() {
-            notices.extend(self.watch_link(index)?);
+            match self.watch_link(index) {
+                Ok(notice) => notices.extend(notice),
+                Err(error) => fault = fault.or(Some(error)),
+            }
         }
-        Ok(notices)
+        fault.map_or(Ok(notices), Err)
     }
 
     /// Whether the gateway's slice exists.
@@ -282,8 +223,8 @@ impl Guard {
         self.links
             .iter()
             .map(|(hook, link)| {
-                let program = program(&self.ebpf, *hook).ok();
-                let id = program.and_then(id).unwrap_or_default();
+                let program = programs::loaded(&self.ebpf, *hook).ok();
+                let id = program.and_then(programs::id).unwrap_or_default();
                 let text = program
                     .and_then(|program| link::fdinfo(program.as_fd()).ok())
                     .unwrap_or_default();
@@ -343,7 +284,7 @@ impl Guard {
             }
         }
         if mode == Mode::Detach {
-            unpin(pins)?;
+            pins::unpin(pins)?;
         }
         Ok(found)
     }
@@ -376,7 +317,7 @@ impl Guard {
                 }
                 continue;
             }
-            let attached = load_program(&mut self.ebpf, hook).and_then(|program| {
+            let attached = programs::load(&mut self.ebpf, hook).and_then(|program| {
                 Link::attach(hook, program.as_fd(), self.root.as_fd(), pins).map_err(|source| {
                     GuardError::Attach {
                         program: hook.name(),
@@ -471,7 +412,7 @@ impl Guard {
             program: hook.name(),
             source,
         };
-        let ours = program(&self.ebpf, hook)?;
+        let ours = programs::loaded(&self.ebpf, hook)?;
         let now = link.attached().map_err(fault)?;
         let found = if now.cgroup == 0 {
             let pins = self.options.pins.as_deref();
@@ -480,7 +421,7 @@ impl Guard {
                 *place = (hook, link);
             }
             "it was detached".to_owned()
-        } else if !now.holds(id(ours).unwrap_or_default()) {
+        } else if !now.holds(programs::id(ours).unwrap_or_default()) {
             link.restore(ours.as_fd()).map_err(fault)?;
             format!("program {} was in its place", now.program)
         } else if link.restore_pin().map_err(fault)? {
@@ -495,124 +436,9 @@ impl Guard {
     }
 }
 
-/// Removes everything that is pinned: nothing is attached after it unless somebody holds it.
-fn unpin(pins: &Path) -> Result<(), GuardError> {
-    for hook in Hook::ALL {
-        link::remove_pinned(pins, hook).map_err(|source| GuardError::Detach {
-            program: hook.name(),
-            source,
-        })?;
-    }
-    remove_notes(pins)
-}
-
-fn remove_notes(pins: &Path) -> Result<(), GuardError> {
-    NOTES.iter().try_for_each(|name| {
-        link::remove(&pins.join(name)).map_err(|source| GuardError::Detach {
-            program: name,
-            source,
-        })
-    })
-}
-
-fn load(pins: Option<&Path>, namespace_helper: bool) -> Result<Ebpf, GuardError> {
-    let object = object::OBJECT.ok_or(GuardError::NoObject)?;
-    let mut loader = EbpfLoader::new();
-    let helper = u32::from(namespace_helper);
-    loader.override_global("NAMESPACE_HELPER", &helper, true);
-    if let Some(pins) = pins {
-        // What sockets were noted as holds across instances; all else is made anew.
-        for name in NOTES {
-            loader.map_pin_path(name, pins.join(name));
-        }
-    }
-    Ok(loader.load(object)?)
-}
-
-fn load_program(ebpf: &mut Ebpf, hook: Hook) -> Result<&ProgramFd, GuardError> {
-    let fault = |source| GuardError::Program {
-        program: hook.name(),
-        source,
-    };
-    let loaded = match ebpf.program_mut(hook.name()) {
-        Some(Loaded::CgroupSkb(program)) => ready(program, CgroupSkb::load, |it| it.fd().is_ok()),
-        Some(Loaded::CgroupSock(program)) => ready(program, CgroupSock::load, |it| it.fd().is_ok()),
-        Some(Loaded::CgroupSockAddr(program)) => {
-            ready(program, CgroupSockAddr::load, |it| it.fd().is_ok())
-        }
-        _ => return Err(GuardError::NoObject),
-    };
-    loaded.map_err(fault)?;
-    program(ebpf, hook)
-}
-
-/// Loads a program unless it is loaded.
-fn ready<P>(
-    program: &mut P,
-    load: impl FnOnce(&mut P) -> Result<(), ProgramError>,
-    is_loaded: impl FnOnce(&P) -> bool,
-) -> Result<(), ProgramError> {
-    if is_loaded(program) {
-        Ok(())
-    } else {
-        load(program)
-    }
-}
-
-fn program(ebpf: &Ebpf, hook: Hook) -> Result<&ProgramFd, GuardError> {
-    let program = ebpf.program(hook.name()).ok_or(GuardError::NoObject)?;
-    program.fd().map_err(|source| GuardError::Program {
-        program: hook.name(),
-        source,
-    })
-}
-
-fn id(program: &ProgramFd) -> Option<u32> {
-    let text = link::fdinfo(program.as_fd()).ok()?;
-    u32::try_from(link::field(&text, "prog_id")?).ok()
-}
-
 fn is_listed(local: &Local, peer: IpAddr) -> bool {
     local
         .allow_from
         .iter()
         .any(|network| network.contains(peer))
 }
-
-/// The epoch of what an earlier instance left attached; `None` if there is nothing.
-fn last_epoch(pins: &Path) -> Option<u32> {
-    let epoch = |hook| {
-        let id = link::pinned_program(pins, hook).ok()??;
-        Some(Foreign::find(id)?.get().ok()?.epoch)
-    };
-    Hook::ALL.into_iter().filter_map(epoch).max()
-}
-
-/// Makes the directory, or makes sure that nobody else made it.
-fn prepare_pins(path: &Path) -> Result<(), GuardError> {
-    let fault = |problem: String| GuardError::Pins {
-        path: path.to_owned(),
-        problem,
-    };
-    match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(fault(error.to_string()));
-        }
-        _ => {}
-    }
-    let found = fs::symlink_metadata(path).map_err(|error| fault(error.to_string()))?;
-    if !found.is_dir() {
-        Err(fault("is no directory".to_owned()))
-    } else if found.uid() != 0 || found.mode() & 0o077 != 0 {
-        Err(fault(format!(
-            "belongs to user {} with mode {:04o}",
-            found.uid(),
-            found.mode() & 0o7777
-        )))
-    } else {
-        Ok(())
-    }
-}
-
-/// The maps of what sockets were noted as.
-const NOTES: &[&str] = &["VERIFIED", "EXCEPTED", "ORIGIN"];

@@ -8,6 +8,7 @@
 mod cgroup;
 pub mod control;
 mod diag;
+mod error;
 mod events;
 mod explain;
 mod guard;
@@ -19,7 +20,9 @@ pub mod notify;
 mod object;
 pub mod offline;
 mod overrides;
+mod pins;
 mod probe;
+mod programs;
 mod rules;
 #[cfg(test)]
 mod sandbox;
@@ -33,9 +36,10 @@ mod sys;
 mod tables;
 
 pub use cgroup::{Cgroup, Hierarchy};
+pub use error::GuardError;
 pub use explain::{ExplainError, Explanation, NoSubject, Subject, explain};
 pub use gateway_ebpf::abi::{Program, Reason};
-pub use guard::{Count, Guard, GuardError, LinkState, Notice, Options};
+pub use guard::{Count, Guard, LinkState, Notice, Options};
 pub use object::{OBJECT_SHA256, has_object};
 pub use overrides::{Override, OverrideError};
 pub use probe::{Finding, Severity};

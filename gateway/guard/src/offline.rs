@@ -6,7 +6,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::control::{Seat, SeatError};
-use crate::guard::{Guard, GuardError};
+use crate::error::GuardError;
+use crate::guard::Guard;
 use crate::overrides::{Override, OverrideError, OverrideFile};
 use crate::rules::Mode;
 

@@ -14,9 +14,10 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::cgroup::Hierarchy;
 use crate::control::{self, Answer, Ask, Asker, Question, Reply, Right, Seat, SeatError};
+use crate::error::GuardError;
 use crate::events::EventLog;
 use crate::explain::{Explanation, NoSubject, explain};
-use crate::guard::{Guard, GuardError, Notice, Options};
+use crate::guard::{Guard, Notice, Options};
 use crate::object::OBJECT_SHA256;
 use crate::overrides::{Override, OverrideError, OverrideFile};
 use crate::probe::{Finding, Severity, probe};

@@ -1,0 +1,67 @@
+//! Why the guard cannot do its work.
+
+use std::io;
+use std::path::PathBuf;
+
+use aya::EbpfError;
+use aya::programs::ProgramError;
+
+/// Why the guard cannot do its work. Nothing that was not attached before is attached after it.
+#[derive(Debug, thiserror::Error)]
+pub enum GuardError {
+    /// A program cannot be attached.
+    #[error("cannot attach {program}: {source}")]
+    Attach {
+        /// Which.
+        program: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// Foreign connections cannot be ended.
+    #[error("cannot end foreign connections to {endpoint}: {source}")]
+    Cut {
+        /// Of which endpoint.
+        endpoint: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A program cannot be detached.
+    #[error("cannot detach {program}: {source}")]
+    Detach {
+        /// Which.
+        program: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The kernel refuses the object as a whole.
+    #[error("the kernel does not take the eBPF object: {0}")]
+    Load(#[from] EbpfError),
+    /// A map cannot be read or written.
+    #[error("a map of the guard's cannot be used: {0}")]
+    Map(#[from] aya::maps::MapError),
+    /// No cgroup of version 2 is mounted.
+    #[error("no_cgroup2: no cgroup v2 hierarchy is mounted; expected one at /sys/fs/cgroup")]
+    NoCgroup2,
+    /// This binary was built without the programs.
+    #[error("no_object: this build has no eBPF object; `cargo xtask build-ebpf`, then build again")]
+    NoObject,
+    /// The pin directory cannot be trusted or made.
+    #[error("pins_unsafe: {}: {problem}; expected a directory of root's with mode 0700 that nobody else can write to or replace", path.display())]
+    Pins {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The kernel refuses a program.
+    #[error("the kernel does not take the program {program}: {source}")]
+    Program {
+        /// Which.
+        program: &'static str,
+        /// Why, with the verifier's words.
+        source: ProgramError,
+    },
+    /// What the rules name cannot be looked up.
+    #[error("cannot look up cgroups and namespaces: {0}")]
+    Surroundings(#[source] io::Error),
+}

@@ -1,0 +1,69 @@
+//! The directory in which links, and the notes on sockets, outlive a process.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::Path;
+
+use crate::error::GuardError;
+use crate::link::{self, Hook};
+use crate::maps::Foreign;
+
+/// Makes the directory, or makes sure that nobody else made it.
+pub(crate) fn prepare(path: &Path) -> Result<(), GuardError> {
+    let fault = |problem: String| GuardError::Pins {
+        path: path.to_owned(),
+        problem,
+    };
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(fault(error.to_string()));
+        }
+        _ => {}
+    }
+    let found = fs::symlink_metadata(path).map_err(|error| fault(error.to_string()))?;
+    if !found.is_dir() {
+        Err(fault("is no directory".to_owned()))
+    } else if found.uid() != 0 || found.mode() & 0o077 != 0 {
+        Err(fault(format!(
+            "belongs to user {} with mode {:04o}",
+            found.uid(),
+            found.mode() & 0o7777
+        )))
+    } else {
+        Ok(())
+    }
+}
+
+/// The epoch of what an earlier instance left attached; `None` if there is nothing.
+pub(crate) fn last_epoch(pins: &Path) -> Option<u32> {
+    let epoch = |hook| {
+        let id = link::pinned_program(pins, hook).ok()??;
+        Some(Foreign::find(id)?.get().ok()?.epoch)
+    };
+    Hook::ALL.into_iter().filter_map(epoch).max()
+}
+
+/// Removes everything that is pinned: nothing is attached after it unless somebody holds it.
+pub(crate) fn unpin(pins: &Path) -> Result<(), GuardError> {
+    for hook in Hook::ALL {
+        link::remove_pinned(pins, hook).map_err(|source| GuardError::Detach {
+            program: hook.name(),
+            source,
+        })?;
+    }
+    remove_notes(pins)
+}
+
+/// Makes void what sockets were noted as.
+pub(crate) fn remove_notes(pins: &Path) -> Result<(), GuardError> {
+    NOTES.iter().try_for_each(|name| {
+        link::remove(&pins.join(name)).map_err(|source| GuardError::Detach {
+            program: name,
+            source,
+        })
+    })
+}
+
+/// The maps of what sockets were noted as.
+pub(crate) const NOTES: &[&str] = &["VERIFIED", "EXCEPTED", "ORIGIN"];
