@@ -370,6 +370,11 @@ impl Guard {
                 Exception::Cgroup(path) => Some(path),
                 Exception::Uid(_) => None,
             });
+        let uids = self.rules.exceptions.iter().filter_map(|exception| match exception {
+            Exception::Cgroup(_) => None,
+            Exception::Uid(uid) => Some(*uid),
+        });
+        let uids: Vec<u32> = uids.collect();
         for path in std::iter::once(&self.rules.slice).chain(exceptions) {
             let ids = self.hierarchy.subtree(path);
             cgroups.extend(ids.map_err(GuardError::Surroundings)?);
@@ -379,6 +384,7 @@ impl Guard {
             let listed = |peer: IpAddr| is_listed(local, peer);
             let kept = Kept {
                 cgroups: &cgroups,
+                uids: &uids,
                 listed: &listed,
             };
             destroyed += namespace::inside(local.namespace.as_deref(), || {
@@ -392,6 +398,7 @@ impl Guard {
         for remote in &self.rules.remotes {
             let kept = Kept {
                 cgroups: &cgroups,
+                uids: &uids,
                 listed: &|_| false,
             };
             destroyed += diag::cut_remote(*remote, &kept).map_err(|source| GuardError::Cut {

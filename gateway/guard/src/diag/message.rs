@@ -13,6 +13,8 @@ pub(super) struct Socket {
     /// Whose it is; `None` if the kernel does not say, as for connections that are not accepted
     /// yet.
     pub(super) cgroup: Option<u64>,
+    /// The user that made it; root for one that no process holds any more.
+    pub(super) uid: u32,
     /// Only the memory of a closed connection is left: nobody can read or write it.
     pub(super) remnant: bool,
     /// One that waits for connections.
@@ -131,6 +133,7 @@ fn socket(body: &[u8]) -> Option<Socket> {
         local: address(SOURCE, 0)?,
         remote: address(DESTINATION, 2)?,
         cgroup: cgroup(body.get(MESSAGE..)?)?,
+        uid: u32::from_ne_bytes(*body.get(UID..)?.first_chunk()?),
         remnant: *body.get(2)? == TIME_WAIT_TIMER,
         listens: *body.get(1)? == LISTEN,
         family,
@@ -220,6 +223,8 @@ const DESTINATION: usize = 20;
 const COOKIE: usize = 40;
 /// The size of `struct inet_diag_msg`.
 const MESSAGE: usize = 72;
+/// The place of `idiag_uid` in it.
+const UID: usize = 64;
 /// The size of a request.
 pub(super) const REQUEST: usize = HEADER + 8 + ID;
 

@@ -14,6 +14,8 @@ use message::Socket;
 pub(crate) struct Kept<'a> {
     /// Cgroups whose sockets may be at the other end.
     pub(crate) cgroups: &'a HashSet<u64>,
+    /// Users whose sockets may.
+    pub(crate) uids: &'a [u32],
     /// Whether a peer elsewhere may.
     pub(crate) listed: &'a (dyn Fn(IpAddr) -> bool + Sync),
 }
@@ -84,6 +86,7 @@ impl Kept<'_> {
         socket
             .cgroup
             .is_some_and(|cgroup| self.cgroups.contains(&cgroup))
+            || self.uids.contains(&socket.uid)
     }
 }
 

@@ -88,6 +88,7 @@ fn foreign_connections_are_cut_and_the_gateways_live() {
     // A peer without a local socket would be kept; none of these is one.
     let kept = Kept {
         cgroups: &cgroups,
+        uids: &[],
         listed: &|_| true,
     };
     Namespace::new().inside(|| {
@@ -125,6 +126,7 @@ fn an_address_is_cut_alone() {
     let foreign = Group::new(&hierarchy);
     let kept = Kept {
         cgroups: &HashSet::new(),
+        uids: &[],
         listed: &|_| false,
     };
     Namespace::new().inside(|| {
@@ -190,6 +192,7 @@ fn a_peer_that_is_bound_to_an_interface_is_found() {
         // Though its address is listed: it is no peer elsewhere.
         let kept = Kept {
             cgroups: &cgroups,
+            uids: &[],
             listed: &|address| address == own,
         };
         assert!(cut_local(None, port.port(), &kept).unwrap() > 0);
@@ -220,6 +223,7 @@ fn peers_elsewhere_live_if_they_are_listed() {
             service.inside(|| {
                 let kept = Kept {
                     cgroups: &cgroups,
+                    uids: &[],
                     listed: &|address| address == listed,
                 };
                 cut_local(None, port, &kept).unwrap()
@@ -241,6 +245,7 @@ fn who_is_unknown_is_not_kept() {
     let cgroups = cgroups(&hierarchy, &[&gateway]);
     let kept = Kept {
         cgroups: &cgroups,
+        uids: &[],
         listed: &|_| true,
     };
     Namespace::new().inside(|| {
@@ -277,6 +282,7 @@ fn what_is_closing_is_no_fault() {
     let cgroups = cgroups(&hierarchy, &[&gateway]);
     let kept = Kept {
         cgroups: &cgroups,
+        uids: &[],
         listed: &|_| true,
     };
     Namespace::new().inside(|| {
@@ -345,6 +351,7 @@ fn connections_to_a_remote_endpoint_are_cut() {
             here.inside(|| {
                 let kept = Kept {
                     cgroups: &cgroups,
+                    uids: &[],
                     listed: &|_| true,
                 };
                 cut_remote(endpoint, &kept).unwrap()
@@ -375,6 +382,7 @@ fn many_are_cut_at_once() {
     let cgroups = cgroups(&hierarchy, &[&gateway]);
     let kept = Kept {
         cgroups: &cgroups,
+        uids: &[],
         listed: &|_| true,
     };
     Namespace::new().inside(|| {
@@ -408,6 +416,7 @@ fn a_connection_nobody_accepted_is_cut() {
     let cgroups = cgroups(&hierarchy, &[&gateway]);
     let kept = Kept {
         cgroups: &cgroups,
+        uids: &[],
         listed: &|_| true,
     };
     Namespace::new().inside(|| {
@@ -436,6 +445,7 @@ fn without_the_capability_it_is_refused() {
     let mut client = TcpStream::connect(address).unwrap();
     let kept = Kept {
         cgroups: &HashSet::new(),
+        uids: &[],
         listed: &|_| false,
     };
     let mut sets = rustix::thread::capabilities(None).unwrap();
@@ -445,4 +455,32 @@ fn without_the_capability_it_is_refused() {
     let error = cut_local(None, address.port(), &kept).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
     client.write_all(b"x").unwrap();
+}
+
+#[test]
+fn an_excepted_user_is_kept() {
+    if sandbox::hierarchy().is_none() {
+        return;
+    }
+    let cgroups = HashSet::new();
+    let user = rustix::process::geteuid().as_raw();
+    Namespace::new().inside(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut client = TcpStream::connect(address).unwrap();
+        let (mut service, _) = listener.accept().unwrap();
+        let mut cut = |uids: &[u32]| {
+            let kept = Kept {
+                cgroups: &cgroups,
+                uids,
+                listed: &|_| false,
+            };
+            cut_local(None, address.port(), &kept).unwrap()
+        };
+        assert_eq!(cut(&[user]), 0);
+        client.write_all(b"x").unwrap();
+        service.read_exact(&mut [0]).unwrap();
+        assert!(cut(&[user + 1]) > 0);
+        assert!(service.read(&mut [0]).is_err());
+    });
 }
