@@ -156,3 +156,139 @@ pub(crate) fn octets(address: IpAddr) -> [u8; 16] {
         IpAddr::V6(address) => address.octets(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::Network;
+
+    fn local(address: Option<&str>, port: u16) -> Local {
+        Local {
+            address: address.map(|address| address.parse().unwrap()),
+            port,
+            service: "/service".into(),
+            uid: None,
+            namespace: None,
+            reserve: false,
+            allow_from: Vec::new(),
+        }
+    }
+
+    fn rules(locals: Vec<Local>) -> Rules {
+        Rules {
+            slice: "/gateway".into(),
+            locals,
+            remotes: vec!["192.0.2.1:8080".parse().unwrap()],
+            exceptions: vec![
+                Exception::Uid(7),
+                Exception::Cgroup("/a".into()),
+                Exception::Cgroup("/b".into()),
+                Exception::Uid(9),
+            ],
+        }
+    }
+
+    fn cgroup(id: u64) -> Ancestor {
+        Ancestor {
+            id,
+            level: 2,
+            padding: 0,
+        }
+    }
+
+    #[test]
+    fn what_does_not_exist_matches_nothing_and_hides_nothing() {
+        let found = Found {
+            slice: None,
+            services: Vec::new(),
+            exceptions: vec![None, Some(cgroup(5))],
+        };
+        let settings = settings(&rules(Vec::new()), &found, Mode::Enforce, 3);
+        assert_eq!(settings.gateway, Ancestor::default());
+        assert_eq!(settings.exceptions[..2], [cgroup(5), Ancestor::default()]);
+        assert_eq!(settings.exception_uid_count, 2);
+        assert_eq!(settings.exception_uids[..3], [7, 9, 0]);
+        assert_eq!((settings.enforce, settings.epoch), (1, 3));
+        let audit = super::settings(&rules(Vec::new()), &found, Mode::Audit, 4);
+        assert_eq!((audit.enforce, audit.epoch), (0, 4));
+    }
+
+    #[test]
+    fn endpoints_of_one_port_are_one_service() {
+        let rules = rules(vec![
+            local(Some("10.0.0.1"), 3939),
+            local(Some("2001:db8::1"), 3939),
+            Local {
+                uid: Some(0),
+                reserve: true,
+                ..local(None, 4000)
+            },
+        ]);
+        let there = FoundService {
+            cgroup: Some(cgroup(8)),
+            namespace: 77,
+        };
+        let found = Found {
+            services: vec![there, there, FoundService::default()],
+            ..Found::default()
+        };
+        let services = services(&rules, &found);
+        assert_eq!(services.len(), 2);
+        let (port, first) = services[0];
+        assert_eq!((port, first.flags), (3939, 0));
+        assert_eq!((first.namespace, first.cgroup), (77, cgroup(8)));
+        let (port, second) = services[1];
+        assert_eq!(port, 4000);
+        let all = Service::ANY_ADDRESS | Service::CHECK_UID | Service::RESERVE;
+        assert_eq!((second.flags, second.cgroup.id), (all, 0));
+        let keys: Vec<_> = addresses(&rules).map(|key| key.port).collect();
+        assert_eq!(keys, [3939, 3939]);
+    }
+
+    #[test]
+    fn networks_count_behind_the_port() {
+        let network = |address: &str, prefix| Network {
+            address: address.parse().unwrap(),
+            prefix,
+        };
+        let rules = rules(vec![Local {
+            allow_from: vec![network("192.0.2.0", 24), network("2001:db8::", 32)],
+            ..local(None, 3939)
+        }]);
+        let allowed: Vec<_> = allowed(&rules).collect();
+        assert_eq!(allowed[0].0, 16 + 96 + 24);
+        assert_eq!(allowed[0].1.port, 3939u16.to_be_bytes());
+        assert_eq!(allowed[0].1.address, mapped([192, 0, 2, 0]));
+        assert_eq!(allowed[1].0, 16 + 32);
+    }
+
+    #[test]
+    fn a_remote_endpoint_is_also_an_address() {
+        let keys: Vec<_> = remotes(&rules(Vec::new())).collect();
+        assert_eq!(keys.len(), 2);
+        assert_eq!(keys[0].port, 8080);
+        assert_eq!(keys[1].port, 0);
+        assert_eq!(keys[0].address, mapped([192, 0, 2, 1]));
+    }
+
+    #[test]
+    fn ports_are_bits() {
+        let rules = rules(vec![local(None, 3939), local(None, 65535)]);
+        let bytes = local_ports(&rules);
+        let ones: u32 = bytes.iter().map(|byte| byte.count_ones()).sum();
+        assert_eq!(ones, 2);
+        let word = |index: usize| {
+            let bytes = &bytes[index * 8..index * 8 + 8];
+            u64::from_ne_bytes(bytes.try_into().unwrap())
+        };
+        assert_eq!(word(3939 >> 6), 1 << (3939 & 63));
+        assert_eq!(word(1023), 1 << 63);
+        assert_eq!(
+            remote_ports(&rules)
+                .iter()
+                .filter(|byte| **byte != 0)
+                .count(),
+            1
+        );
+    }
+}
