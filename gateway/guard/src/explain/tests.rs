@@ -1,5 +1,5 @@
 use super::*;
-use crate::rules::Network;
+use crate::rules::{Exception, Local, Network};
 
 const SLICE: &str = "/connect.slice/connect-gateway.slice";
 const SERVICE: &str = "/system.slice/rstudio-connect.service";
