@@ -212,12 +212,10 @@ const FOREIGN: &[&str] = &[
 ];
 
 const RECIPES: &str = "\
-Either, with rustup:
-  rustup toolchain install nightly --component rust-src
-  cargo install bpf-linker --locked
-or, on Debian:
-  cargo xtask setup
-GATEWAY_EBPF_TOOLCHAIN names the one to use: a toolchain of rustup's, or `distro`.";
+There are two ways to one:
+  rustup toolchain install nightly --component rust-src, and a bpf-linker for its LLVM in PATH;
+  cargo xtask setup, on Debian, which takes Debian's own.
+GATEWAY_EBPF_TOOLCHAIN chooses: `distro`, or the name of a toolchain of rustup's.";
 
 #[cfg(test)]
 mod tests {

@@ -11,21 +11,22 @@ use crate::workspace::Workspace;
 /// Builds the tools that are missing or of another version.
 pub(super) fn install(workspace: &Workspace) -> Result<()> {
     for tool in TOOLS {
-        tool.install(workspace, &workspace.tools)?;
+        tool.install(workspace, &workspace.tools, &[])?;
     }
     Ok(())
 }
 
-/// Builds the linker of BPF programs for a major version of LLVM, which Debian's `llvm-N-dev` has
-/// installed. It stands beside those for others: clones may have different compilers.
-pub(super) fn install_linker(workspace: &Workspace, llvm: u32) -> Result<()> {
+/// Builds the linker of BPF programs for a major version of LLVM, which is installed in `prefix`.
+/// It stands beside those for others: clones may have different compilers.
+pub(super) fn install_linker(workspace: &Workspace, llvm: u32, prefix: &Path) -> Result<()> {
     let tool = Tool {
         name: "bpf-linker",
         version: "0.13.0",
         options: &["--no-default-features", &format!("--features=llvm-{llvm}")],
         why: "links the guard's kernel programs",
     };
-    tool.install(workspace, &workspace.llvm_tools(llvm))
+    let root = workspace.llvm_tools(llvm);
+    tool.install(workspace, &root, &[("LLVM_PREFIX", prefix)])
 }
 
 /// One tool.
@@ -38,7 +39,12 @@ struct Tool<'a> {
 
 impl Tool<'_> {
     /// Builds it, unless it is there.
-    fn install(&self, workspace: &Workspace, root: &Path) -> Result<()> {
+    fn install(
+        &self,
+        workspace: &Workspace,
+        root: &Path,
+        libraries: &[(&str, &Path)],
+    ) -> Result<()> {
         if self.is_installed(root) {
             return Ok(());
         }
@@ -60,6 +66,9 @@ impl Tool<'_> {
             .env_remove("CARGO_TARGET_DIR");
         for (setting, value) in QUICK_BUILD {
             install.env(setting, value);
+        }
+        for (variable, path) in libraries {
+            install.env(variable, path);
         }
         run(&mut install)
     }
