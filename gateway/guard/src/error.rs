@@ -61,6 +61,9 @@ pub enum GuardError {
         /// Why, with the verifier's words.
         source: ProgramError,
     },
+    /// Another instance has this pin directory.
+    #[error("already_running: another guard holds {}; expected one for each pin directory", _0.display())]
+    Running(PathBuf),
     /// What the rules name cannot be looked up.
     #[error("cannot look up cgroups and namespaces: {0}")]
     Surroundings(#[source] io::Error),

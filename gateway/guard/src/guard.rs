@@ -31,6 +31,8 @@ pub struct Guard {
     maps: Maps,
     links: Vec<(Hook, Link)>,
     destroyed: u64,
+    /// Nobody else has the pin directory while it is open.
+    _lock: Option<File>,
     /// Run-time statistics are on while it is open.
     _statistics: Option<OwnedFd>,
     /// Whether `cgroup_skb` programs can ask for a packet's namespace.
@@ -110,17 +112,15 @@ impl Guard {
         let namespace_helper = probe::has_namespace_helper();
         // Sockets keep the notes of an earlier instance, and a new epoch makes them void. Where no
         // program tells the last one, the notes go.
-        let epoch = match pins {
-            None => 0,
+        let (lock, epoch) = match pins {
+            None => (None, 0),
             Some(pins) => {
-                pins::prepare(pins)?;
-                match pins::last_epoch(pins) {
-                    Some(epoch) => epoch,
-                    None => {
-                        pins::remove_notes(pins)?;
-                        0
-                    }
+                let lock = pins::prepare(pins)?;
+                let epoch = pins::last_epoch(pins);
+                if epoch.is_none() {
+                    pins::remove_notes(pins)?;
                 }
+                (Some(lock), epoch.unwrap_or(0))
             }
         };
         let statistics = if options.statistics {
@@ -142,6 +142,7 @@ impl Guard {
             maps,
             links: Vec::new(),
             destroyed: 0,
+            _lock: lock,
             _statistics: statistics,
             namespace_helper,
         };
@@ -370,10 +371,14 @@ impl Guard {
                 Exception::Cgroup(path) => Some(path),
                 Exception::Uid(_) => None,
             });
-        let uids = self.rules.exceptions.iter().filter_map(|exception| match exception {
-            Exception::Cgroup(_) => None,
-            Exception::Uid(uid) => Some(*uid),
-        });
+        let uids = self
+            .rules
+            .exceptions
+            .iter()
+            .filter_map(|exception| match exception {
+                Exception::Cgroup(_) => None,
+                Exception::Uid(uid) => Some(*uid),
+            });
         let uids: Vec<u32> = uids.collect();
         for path in std::iter::once(&self.rules.slice).chain(exceptions) {
             let ids = self.hierarchy.subtree(path);

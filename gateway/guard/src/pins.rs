@@ -1,16 +1,20 @@
 //! The directory in which links, and the notes on sockets, outlive a process.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use crate::error::GuardError;
 use crate::link::{self, Hook};
 use crate::maps::Foreign;
 
-/// Makes the directory, or makes sure that nobody else made it.
-pub(crate) fn prepare(path: &Path) -> Result<(), GuardError> {
+/// Makes the directory, or makes sure that nobody else made it. It belongs to this instance as long
+/// as what is returned is open.
+pub(crate) fn prepare(path: &Path) -> Result<File, GuardError> {
     let fault = |problem: String| GuardError::Pins {
         path: path.to_owned(),
         problem,
@@ -31,7 +35,12 @@ pub(crate) fn prepare(path: &Path) -> Result<(), GuardError> {
             found.mode() & 0o7777
         )))
     } else {
-        Ok(())
+        let directory = File::open(path).map_err(|error| fault(error.to_string()))?;
+        match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(directory),
+            Err(Errno::WOULDBLOCK) => Err(GuardError::Running(path.to_owned())),
+            Err(error) => Err(fault(error.to_string())),
+        }
     }
 }
 
