@@ -5,6 +5,7 @@
 //! [`control`] talks to that process. Nothing here knows HTTP. docs/guard.md says what it closes
 //! and what it does not.
 
+mod baseline;
 mod cgroup;
 pub mod control;
 mod diag;
@@ -35,6 +36,7 @@ mod surroundings;
 mod sys;
 mod tables;
 
+pub use baseline::{Baseline, Runs};
 pub use cgroup::{Cgroup, Hierarchy};
 pub use error::GuardError;
 pub use explain::{ExplainError, Explanation, NoSubject, Subject, explain};
