@@ -11,6 +11,7 @@ mod vm;
 mod workspace;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -46,11 +47,13 @@ fn run(task: Task) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Task::Launch {
+            cgroup,
             parent,
             program,
             arguments,
         } => {
-            eprintln!("xtask: {:#}", launch::exec(parent, &program, &arguments));
+            let error = launch::exec(parent, cgroup.as_deref(), &program, &arguments);
+            eprintln!("xtask: {error:#}");
             Ok(ExitCode::from(launch::NOT_STARTED))
         }
         Task::Prove => suite::run(&workspace, Scale::Full),
@@ -92,7 +95,8 @@ struct Cli {
 enum Task {
     /// Build the guard's kernel programs into target/bpf/guard.o.
     BuildEbpf,
-    /// Start the gateway with two back-ends on loopback; stay until Ctrl-C, or run COMMAND.
+    /// Start the gateway with two back-ends on loopback, as root with the guard before them; stay
+    /// until Ctrl-C, or run COMMAND.
     Demo {
         /// Run this once everything is ready, with GATEWAY_URL and the like, then end everything.
         #[arg(last = true, value_name = "COMMAND")]
@@ -109,6 +113,9 @@ enum Task {
     /// Become PROGRAM, and be ended when the process PARENT ends.
     #[command(hide = true)]
     Launch {
+        /// The directory of the cgroup to enter before.
+        #[arg(long)]
+        cgroup: Option<PathBuf>,
         /// The process that asks for it.
         parent: u32,
         /// What to become.
@@ -166,6 +173,8 @@ mod tests {
         let line = [
             "xtask",
             "launch",
+            "--cgroup",
+            "/c",
             "7",
             "/bin/gateway",
             "run",
@@ -174,9 +183,13 @@ mod tests {
             "--",
             "-h",
         ];
-        let Task::Launch { arguments, .. } = Cli::parse_from(line).task else {
+        let Task::Launch {
+            cgroup, arguments, ..
+        } = Cli::parse_from(line).task
+        else {
             panic!("not a launch");
         };
+        assert_eq!(cgroup, Some("/c".into()));
         assert_eq!(arguments, ["run", "--config", "f", "--", "-h"]);
     }
 }

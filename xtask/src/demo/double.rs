@@ -1,7 +1,8 @@
 //! The back-ends: one program that plays Connect and a DeployR-like server.
 
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::process::{ChildStdin, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use super::config::Ports;
 use super::files::Files;
 use super::process::{Output, Process};
 use super::stop::Stop;
@@ -37,13 +39,21 @@ pub(super) struct Addresses {
 }
 
 impl Double {
-    /// Starts it on ports that the system chooses, and waits until it listens.
-    pub(super) fn start(workspace: &Workspace, files: &Files, stop: &Stop) -> Result<Self> {
-        let mut command = launch::tied(workspace.release("connect-double"))
+    /// Starts it, and waits until it listens.
+    pub(super) fn start(
+        workspace: &Workspace,
+        files: &Files,
+        ports: Ports,
+        cgroup: Option<&Path>,
+        stop: &Stop,
+    ) -> Result<Self> {
+        let mut command = launch::tied_in(workspace.release("connect-double"), cgroup)
             .context("cannot find this program's own file")?;
+        let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)).to_string();
         command
-            .args(["--connect", "127.0.0.1:0", "--deployr", "127.0.0.1:0"])
-            .args(["--inspect", "127.0.0.1:0"])
+            .args(["--connect", &address(ports.connect_back_end)])
+            .args(["--deployr", &address(ports.deployr_back_end)])
+            .args(["--inspect", &address(0)])
             .arg("--tls-cert")
             .arg(files.path("tls/backend.pem"))
             .arg("--tls-key")

@@ -7,9 +7,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 
+use super::config::Ports;
 use super::double::Addresses;
 use super::files::{Files, Login, write_secret};
-use super::gateway::Gateway;
+use crate::workspace::Workspace;
 
 /// The facts, each with its key in `demo.json` and its name in a command's environment.
 pub(super) struct Facts(Vec<Fact>);
@@ -20,20 +21,36 @@ struct Fact {
     value: Value,
 }
 
+/// What the facts are made of.
+pub(super) struct Known<'a> {
+    pub(super) workspace: &'a Workspace,
+    pub(super) files: &'a Files,
+    pub(super) login: &'a Login,
+    pub(super) ports: Ports,
+    /// The gateway's process id.
+    pub(super) gateway: u32,
+    pub(super) back_ends: &'a Addresses,
+    /// The directory of the demo's cgroups, if it is guarded.
+    pub(super) cgroups: Option<&'a Path>,
+}
+
 impl Facts {
-    pub(super) fn new(
-        files: &Files,
-        login: Login,
-        gateway: &Gateway,
-        back_ends: &Addresses,
-    ) -> Self {
-        let ports = gateway.ports;
+    pub(super) fn new(known: &Known<'_>) -> Self {
+        let Known {
+            workspace,
+            files,
+            login,
+            ports,
+            gateway,
+            back_ends,
+            cgroups,
+        } = *known;
         let fact = |key, variable, value: Value| Fact {
             key,
             variable,
             value,
         };
-        Self(vec![
+        let mut facts = vec![
             fact(
                 "https_url",
                 "GATEWAY_URL",
@@ -46,7 +63,11 @@ impl Facts {
             ),
             fact("ca", "GATEWAY_CA", text(&files.path("tls/ca.pem"))),
             fact("user", "GATEWAY_USER", login.user.into()),
-            fact("password", "GATEWAY_PASSWORD", login.password.into()),
+            fact(
+                "password",
+                "GATEWAY_PASSWORD",
+                login.password.as_str().into(),
+            ),
             fact(
                 "metrics_url",
                 "GATEWAY_METRICS",
@@ -62,9 +83,43 @@ impl Facts {
                 "CONNECT_URL",
                 format!("http://{}", back_ends.connect).into(),
             ),
-            fact("config", "GATEWAY_CONFIG", text(&gateway.config)),
-            fact("gateway_pid", "GATEWAY_PID", gateway.process.id().into()),
-        ])
+            fact("config", "GATEWAY_CONFIG", text(&files.config())),
+            fact("gateway_pid", "GATEWAY_PID", gateway.into()),
+            fact(
+                "program",
+                "GATEWAY_PROGRAM",
+                text(&workspace.release("connect-gateway")),
+            ),
+        ];
+        if let Some(cgroups) = cgroups {
+            facts.push(fact(CGROUP, "DEMO_CGROUP", text(cgroups)));
+        }
+        Self(facts)
+    }
+
+    /// What the guard refuses and what it lets through, as lines to try, if there is one.
+    pub(super) fn guarded(&self) -> Option<String> {
+        self.0.iter().find(|fact| fact.key == CGROUP)?;
+        let [url, ca, user, password, connect, program, config] = [
+            "https_url",
+            "ca",
+            "user",
+            "password",
+            "connect_url",
+            "program",
+            "config",
+        ]
+        .map(|key| self.get(key));
+        Some(format!(
+            "
+  # Around the gateway: the kernel refuses (curl says 7, could not connect).
+  curl -H 'X-Auth-Username: admin' {connect}/
+  # The same through the gateway works, and Connect sees {user}.
+  curl --cacert {ca} -u {user}:{password} -H 'X-Auth-Username: admin' {url}/
+  # What the guard says of itself.
+  {program} guard status --config {config}
+"
+        ))
     }
 
     /// Writes them as JSON. The file appears whole or not at all: whoever sees it may begin.
@@ -142,9 +197,10 @@ Try, in another terminal:
   curl --cacert {ca} -u {user}:{password} {deployr}/
   # What was counted.
   curl {metrics}
-
+{guarded}
 Ctrl-C ends it.
-"
+",
+            guarded = self.guarded().unwrap_or_default(),
         )
     }
 }
@@ -158,3 +214,6 @@ fn plain(value: &Value) -> String {
         .as_str()
         .map_or_else(|| value.to_string(), str::to_owned)
 }
+
+/// The key of the fact that there is a guard.
+const CGROUP: &str = "cgroup";

@@ -39,6 +39,8 @@ impl Files {
         };
         remove(&files.facts())?;
         remove(&files.path("access.log"))?;
+        // What somebody told the guard of an earlier demo is not meant for this one's.
+        remove(&files.path("guard/override.json"))?;
         command::run_unseen(Command::new(workspace.release("demo-certs")).arg(files.path("tls")))?;
         Ok(files)
     }
@@ -46,6 +48,11 @@ impl Files {
     /// A file of the demo.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
+    }
+
+    /// What the gateway and the guard read.
+    pub(super) fn config(&self) -> PathBuf {
+        self.path("connect-gateway.toml")
     }
 
     /// Where the running demo describes itself.
@@ -88,7 +95,8 @@ fn lock(path: &Path) -> Result<File> {
     }
 }
 
-fn remove(path: &Path) -> Result<()> {
+/// Removes a file, if it is there.
+pub(super) fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove {}", path.display()))

@@ -1,9 +1,8 @@
 //! The gateway of the demo.
 
-use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -11,8 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::POLL;
-use super::config::{self, Ports};
-use super::double::Addresses;
+use super::config::Ports;
 use super::files::Files;
 use super::process::{Output, Process};
 use super::stop::Stop;
@@ -22,36 +20,27 @@ use crate::workspace::Workspace;
 /// The running gateway.
 pub(super) struct Gateway {
     pub(super) process: Process,
-    pub(super) ports: Ports,
-    pub(super) config: PathBuf,
 }
 
 impl Gateway {
-    /// Writes its configuration, starts it, and waits until it is ready.
+    /// Starts it, and waits until it is ready.
     pub(super) fn start(
         workspace: &Workspace,
         files: &Files,
-        back_ends: &Addresses,
+        ports: Ports,
+        cgroup: Option<&Path>,
         stop: &Stop,
     ) -> Result<Self> {
-        let ports = Ports::choose()?;
-        let config = files.path("connect-gateway.toml");
-        fs::write(&config, config::render(ports, back_ends))
-            .with_context(|| format!("cannot write {}", config.display()))?;
-        let mut command = launch::tied(workspace.release("connect-gateway"))
+        let mut command = launch::tied_in(workspace.release("connect-gateway"), cgroup)
             .context("cannot find this program's own file")?;
         command
             .args(["run", "--config"])
-            .arg(&config)
+            .arg(files.config())
             .stdin(Stdio::null());
         let log = files.path("gateway.log");
         let mut process = Process::start("connect-gateway", command, log, Output::Log)?;
         wait_until_ready(&mut process, ports.admin, stop)?;
-        Ok(Self {
-            process,
-            ports,
-            config,
-        })
+        Ok(Self { process })
     }
 }
 

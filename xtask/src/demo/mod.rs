@@ -1,11 +1,13 @@
 //! `cargo xtask demo`: the whole system on loopback, to look at or to run a command against.
 
 mod build;
+mod cgroups;
 mod config;
 mod double;
 mod facts;
 mod files;
 mod gateway;
+mod guard;
 mod orphans;
 mod ports;
 mod process;
@@ -19,10 +21,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use crate::demo::cgroups::Member;
+use crate::demo::config::Ports;
 use crate::demo::double::Double;
-use crate::demo::facts::Facts;
+use crate::demo::facts::{Facts, Known};
 use crate::demo::files::Files;
 use crate::demo::gateway::Gateway;
+use crate::demo::guard::Guard;
+use crate::demo::process::Process;
 use crate::demo::stop::Stop;
 use crate::launch;
 use crate::setup::{self, Level};
@@ -48,19 +54,37 @@ pub(crate) fn run(workspace: &Workspace, command: &[OsString]) -> Result<ExitCod
 struct Demo {
     gateway: Gateway,
     double: Double,
+    guard: Option<Guard>,
     facts: Facts,
 }
 
 impl Demo {
     fn start(workspace: &Workspace, files: &Files, stop: &Stop) -> Result<Self> {
-        let double = Double::start(workspace, files, stop)?;
+        let ports = Ports::choose()?;
+        let guard = Guard::start(workspace, files, ports, stop)?;
+        let cgroup = |member| guard.as_ref().map(|guard| guard.cgroup(member));
+        let own = cgroup(Member::BackEnd);
+        let double = Double::start(workspace, files, ports, own.as_deref(), stop)?;
         let login = files.add_user(workspace)?;
-        let gateway = Gateway::start(workspace, files, &double.addresses, stop)?;
-        let facts = Facts::new(files, login, &gateway, &double.addresses);
+        let own = cgroup(Member::Gateway);
+        let gateway = Gateway::start(workspace, files, ports, own.as_deref(), stop)?;
+        if let Some(guard) = &guard {
+            guard.prove(ports)?;
+        }
+        let facts = Facts::new(&Known {
+            workspace,
+            files,
+            login: &login,
+            ports,
+            gateway: gateway.process.id(),
+            back_ends: &double.addresses,
+            cgroups: guard.as_ref().map(|guard| guard.cgroups.directory()),
+        });
         facts.write(&files.facts())?;
         Ok(Self {
             gateway,
             double,
+            guard,
             facts,
         })
     }
@@ -69,8 +93,9 @@ impl Demo {
     fn stay(&mut self, stop: &Stop) -> Result<ExitCode> {
         print!("{}", self.facts);
         while !stop.is_asked() {
-            self.gateway.process.expect_running()?;
-            self.double.process.expect_running()?;
+            for process in self.processes() {
+                process.expect_running()?;
+            }
             sleep(POLL);
         }
         eprintln!("demo: ending");
@@ -80,20 +105,21 @@ impl Demo {
     /// Runs a command with the facts in its environment, and everything that it started.
     fn run(&mut self, program: &OsString, arguments: &[OsString], stop: &Stop) -> Result<ExitCode> {
         orphans::adopt()?;
+        if let Some(guarded) = self.facts.guarded() {
+            eprintln!("demo: guarded:\n{guarded}");
+        }
         eprintln!("demo: ready; running {}", program.display());
         let mut command = launch::tied(program).context("cannot find this program's own file")?;
         command.args(arguments).envs(self.facts.environment());
         let status = self.wait(command, stop);
-        orphans::end(&[self.gateway.process.id(), self.double.process.id()])?;
+        let own: Vec<u32> = self.processes().map(|process| process.id()).collect();
+        orphans::end(&own)?;
         status.map(exit_code)
     }
 
     fn wait(&mut self, mut command: Command, stop: &Stop) -> Result<ExitStatus> {
         let mut child = command.spawn().context("cannot start the command")?;
-        let mut watched = [
-            (&mut self.gateway.process, false),
-            (&mut self.double.process, false),
-        ];
+        let mut watched: Vec<_> = self.processes().map(|process| (process, false)).collect();
         let mut asked: Option<Instant> = None;
         loop {
             if let Some(status) = child.try_wait().context("cannot wait for the command")? {
@@ -120,9 +146,17 @@ impl Demo {
         }
     }
 
+    fn processes(&mut self) -> impl Iterator<Item = &mut Process> {
+        let guard = self.guard.as_mut().map(|guard| &mut guard.process);
+        [&mut self.gateway.process, &mut self.double.process]
+            .into_iter()
+            .chain(guard)
+    }
+
     fn end(self) -> Result<()> {
         self.gateway.process.end(PATIENCE)?;
-        self.double.end(PATIENCE)
+        self.double.end(PATIENCE)?;
+        self.guard.map_or(Ok(()), Guard::end)
     }
 }
 

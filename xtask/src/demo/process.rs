@@ -90,6 +90,11 @@ impl Process {
         )
     }
 
+    /// The end of its log.
+    pub(super) fn said(&self) -> String {
+        tail(&self.log)
+    }
+
     /// Asks it to end, waits, and kills it if it takes too long, which is an error.
     pub(super) fn end(mut self, patience: Duration) -> Result<()> {
         if self.ended()?.is_none() {
