@@ -67,7 +67,7 @@ fn build() -> PathBuf {
 }
 
 /// `target/debug`: two above `target/debug/deps/this-test`.
-fn profile_dir() -> &'static Path {
+pub(crate) fn profile_dir() -> &'static Path {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
     DIR.get_or_init(|| {
         let exe = std::env::current_exe().expect("a process knows its program");

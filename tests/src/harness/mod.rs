@@ -31,6 +31,7 @@ mod users;
 
 pub use answer::{Answer, Broken, Framing};
 pub use backend::{Backend, Conn, OK, Received};
+pub(crate) use binary::profile_dir;
 pub use binary::{gateway_binary, python, scale, tool, workspace};
 pub use browser::Browser;
 pub use certs::{Authority, Leaf};
@@ -42,5 +43,6 @@ pub use metrics::Metrics;
 pub use port::free_address;
 pub use request::{HANDSHAKE, Request};
 pub use setup::{App, CONNECT, DEPLOYR, GENERIC, OTHER, Pool, Prepared, Setup};
+pub(crate) use tls::trust;
 pub use tls::{accept, accept_clients_of};
 pub use users::{ALICE, BOB, CAROL, LARGE, SLOW, User};

@@ -1,0 +1,243 @@
+//! Building IP packets that carry a TCP segment, in every shape that the kernel takes.
+
+use std::net::{IpAddr, SocketAddr};
+
+use clap::ValueEnum;
+
+/// What makes a segment.
+pub(super) struct Segment<'a> {
+    pub(super) from: SocketAddr,
+    /// Of the same family.
+    pub(super) to: SocketAddr,
+    pub(super) sequence: u32,
+    pub(super) acknowledgment: u32,
+    pub(super) flags: u8,
+    pub(super) data: &'a [u8],
+}
+
+/// How it is wrapped.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Shape {
+    /// IPv6: a fragment header that fragments nothing
+    AtomicFragment,
+    /// IPv6: a header of destination options
+    DestinationOptions,
+    /// Fragments as small as the kernel takes them
+    Fragments,
+    /// IPv6: a header of hop-by-hop options
+    HopByHop,
+    /// IPv6: more headers than anybody needs
+    ManyHeaders,
+    /// IPv4: options
+    Options,
+    /// Nothing special
+    Plain,
+}
+
+impl Segment<'_> {
+    /// The packets, each from its IP header on; IPv4's checksum is the kernel's to fill.
+    pub(super) fn packets(&self, shape: Shape) -> Vec<Vec<u8>> {
+        let tcp = self.tcp();
+        match (self.from.ip(), self.to.ip()) {
+            (IpAddr::V4(from), IpAddr::V4(to)) => {
+                let (from, to) = (from.octets(), to.octets());
+                let options: &[u8] = match shape {
+                    Shape::Options => &[1, 1, 1, 0],
+                    _ => &[],
+                };
+                self.pieces(&tcp, shape, 8)
+                    .map(|piece| v4(from, to, options, &piece))
+                    .collect()
+            }
+            (IpAddr::V6(from), IpAddr::V6(to)) => {
+                let (from, to) = (from.octets(), to.octets());
+                // The kernel wants the fixed part of TCP's header in the first fragment.
+                self.pieces(&tcp, shape, 24)
+                    .map(|piece| {
+                        let (next, headers) = extensions(shape, &piece);
+                        v6(from, to, next, &headers, &piece)
+                    })
+                    .collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// RFC 9293, section 3.1, with a maximum segment size and eight times "no operation", so that
+    /// the header is longer than IPv6's smallest first fragment.
+    fn tcp(&self) -> Vec<u8> {
+        let mut tcp = Vec::new();
+        tcp.extend(self.from.port().to_be_bytes());
+        tcp.extend(self.to.port().to_be_bytes());
+        tcp.extend(self.sequence.to_be_bytes());
+        tcp.extend(self.acknowledgment.to_be_bytes());
+        tcp.extend([8 << 4, self.flags, 0xff, 0xff, 0, 0, 0, 0]);
+        tcp.extend([2, 4, 0x05, 0xb4, 1, 1, 1, 1, 1, 1, 1, 1]);
+        tcp.extend(self.data);
+        let mut pseudo = Vec::new();
+        for address in [self.from.ip(), self.to.ip()] {
+            match address {
+                IpAddr::V4(address) => pseudo.extend(address.octets()),
+                IpAddr::V6(address) => pseudo.extend(address.octets()),
+            }
+        }
+        pseudo.extend((tcp.len() as u32 + u32::from(TCP)).to_be_bytes());
+        let sum = checksum(&[&pseudo, &tcp]);
+        tcp.splice(16..18, sum.to_be_bytes());
+        tcp
+    }
+
+    /// The whole, or a first piece of that size and others as small as they may be.
+    fn pieces<'t>(
+        &self,
+        tcp: &'t [u8],
+        shape: Shape,
+        first: usize,
+    ) -> impl Iterator<Item = Piece<'t>> {
+        let split = shape == Shape::Fragments;
+        let (head, rest) = tcp.split_at(if split { first } else { tcp.len() });
+        let rest = rest.chunks(8);
+        let count = rest.len();
+        // Another one for each segment and for each attacker of the same moment.
+        let identification = self.from.port().rotate_left(4) ^ self.sequence as u16;
+        let mut offset = 0;
+        std::iter::once(head)
+            .chain(rest)
+            .enumerate()
+            .map(move |(index, bytes)| {
+                let piece = Piece {
+                    identification,
+                    offset,
+                    more: index < count,
+                    bytes,
+                };
+                offset += bytes.len() as u16;
+                piece
+            })
+    }
+}
+
+/// A fragment's content and place.
+struct Piece<'a> {
+    identification: u16,
+    /// In bytes.
+    offset: u16,
+    more: bool,
+    bytes: &'a [u8],
+}
+
+/// RFC 791, section 3.1.
+fn v4(from: [u8; 4], to: [u8; 4], options: &[u8], piece: &Piece<'_>) -> Vec<u8> {
+    let header = 20 + options.len();
+    let fragment = piece.offset / 8 | if piece.more { 0x2000 } else { 0 };
+    let mut packet = vec![0x40 | (header / 4) as u8, 0];
+    packet.extend(((header + piece.bytes.len()) as u16).to_be_bytes());
+    packet.extend(piece.identification.to_be_bytes());
+    packet.extend(fragment.to_be_bytes());
+    packet.extend([64, TCP, 0, 0]);
+    packet.extend(from);
+    packet.extend(to);
+    packet.extend(options);
+    packet.extend(piece.bytes);
+    packet
+}
+
+/// RFC 8200, section 3.
+fn v6(from: [u8; 16], to: [u8; 16], next: u8, headers: &[u8], piece: &Piece<'_>) -> Vec<u8> {
+    let mut packet = vec![0x60, 0, 0, 0];
+    packet.extend(((headers.len() + piece.bytes.len()) as u16).to_be_bytes());
+    packet.extend([next, 64]);
+    packet.extend(from);
+    packet.extend(to);
+    packet.extend(headers);
+    packet.extend(piece.bytes);
+    packet
+}
+
+/// RFC 8200, section 4: the first one's number, and all of them.
+fn extensions(shape: Shape, piece: &Piece<'_>) -> (u8, Vec<u8>) {
+    let options = |next| [next, 0, 1, 4, 0, 0, 0, 0];
+    match shape {
+        Shape::AtomicFragment | Shape::Fragments => {
+            let mut header = vec![TCP, 0];
+            header.extend((piece.offset | u16::from(piece.more)).to_be_bytes());
+            header.extend(u32::from(piece.identification).to_be_bytes());
+            (FRAGMENT, header)
+        }
+        Shape::DestinationOptions => (DESTINATION, options(TCP).to_vec()),
+        Shape::HopByHop => (HOP_BY_HOP, options(TCP).to_vec()),
+        Shape::ManyHeaders => {
+            let mut headers = options(DESTINATION).repeat(11);
+            headers.extend(options(TCP));
+            (DESTINATION, headers)
+        }
+        Shape::Options | Shape::Plain => (TCP, Vec::new()),
+    }
+}
+
+/// RFC 1071, over parts of even length but the last.
+fn checksum(parts: &[&[u8]]) -> u16 {
+    let mut sum: u32 = 0;
+    for part in parts {
+        for pair in part.chunks(2) {
+            let high = pair.first().copied().unwrap_or_default();
+            let low = pair.get(1).copied().unwrap_or_default();
+            sum += u32::from(u16::from_be_bytes([high, low]));
+        }
+    }
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !(sum as u16)
+}
+
+const TCP: u8 = 6;
+const HOP_BY_HOP: u8 = 0;
+const FRAGMENT: u8 = 44;
+const DESTINATION: u8 = 60;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fragments_hold_the_segment() {
+        for (from, to) in [("127.0.0.1:1", "127.0.0.2:2"), ("[::1]:1", "[::2]:2")] {
+            let segment = Segment {
+                from: from.parse().unwrap(),
+                to: to.parse().unwrap(),
+                sequence: 1,
+                acknowledgment: 2,
+                flags: 2,
+                data: b"data",
+            };
+            let header = match segment.from.is_ipv4() {
+                true => 20,
+                false => 48,
+            };
+            let packets = segment.packets(Shape::Fragments);
+            assert!(packets.len() > 1);
+            let joined: Vec<u8> = packets
+                .iter()
+                .flat_map(|one| &one[header..])
+                .copied()
+                .collect();
+            assert_eq!(joined, segment.tcp());
+        }
+    }
+
+    #[test]
+    fn checksums_add_up() {
+        let segment = Segment {
+            from: "127.0.0.1:1".parse().unwrap(),
+            to: "127.0.0.2:2".parse().unwrap(),
+            sequence: 1,
+            acknowledgment: 2,
+            flags: 2,
+            data: b"odd",
+        };
+        let tcp = segment.tcp();
+        let pseudo = [127, 0, 0, 1, 127, 0, 0, 2, 0, 6, 0, tcp.len() as u8];
+        assert_eq!(checksum(&[&pseudo, &tcp]), 0);
+    }
+}

@@ -1,0 +1,103 @@
+//! The two system calls that have no safe wrapper.
+
+#![allow(
+    unsafe_code,
+    reason = "setsockopt by number, and io_uring's submission"
+)]
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::{Duration, Instant};
+
+use io_uring::types::{Fd, SubmitArgs, Timespec};
+use io_uring::{IoUring, opcode, squeue};
+use socket2::SockAddr;
+
+/// How an io_uring runs what it is given.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ring {
+    /// In a worker thread.
+    Async,
+    /// At once, as far as that goes.
+    Inline,
+    /// From a thread that polls the queue.
+    Polled,
+}
+
+/// setsockopt(2).
+pub(super) fn set_option(
+    socket: &impl AsFd,
+    level: i32,
+    name: i32,
+    value: &[u8],
+) -> io::Result<()> {
+    let length = libc::socklen_t::try_from(value.len()).map_err(io::Error::other)?;
+    // SAFETY: `value` is readable for `length` bytes during the call, and the kernel keeps nothing.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            level,
+            name,
+            value.as_ptr().cast(),
+            length,
+        )
+    };
+    match result {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Connects by IORING_OP_CONNECT. The outer error is io_uring's, the inner one connect's; after
+/// `patience` the latter is ETIME.
+pub(super) fn uring_connect(
+    socket: &impl AsFd,
+    address: &SockAddr,
+    ring: Ring,
+    patience: Duration,
+) -> io::Result<io::Result<()>> {
+    let mut builder = IoUring::builder();
+    if ring == Ring::Polled {
+        builder.setup_sqpoll(100);
+    }
+    let mut uring: IoUring = builder.build(4)?;
+    let fd = Fd(socket.as_fd().as_raw_fd());
+    let mut entry = opcode::Connect::new(fd, address.as_ptr().cast(), address.len()).build();
+    if ring == Ring::Async {
+        entry = entry.flags(squeue::Flags::ASYNC);
+    }
+    let until = Instant::now() + patience;
+    loop {
+        // SAFETY: the kernel copies the address when it takes the entry. It has taken it when a
+        // completion is there, and otherwise `uring` is dropped before `address` and `socket` can
+        // be: both outlive this function.
+        unsafe { uring.submission().push(&entry) }.map_err(io::Error::other)?;
+        match complete(&mut uring, until)? {
+            // io_uring(7): as from connect(2), that may be asked again.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.raw_os_error() == Some(libc::EISCONN) => return Ok(Ok(())),
+            connected => return Ok(connected),
+        }
+    }
+}
+
+/// Submits, and waits for the one completion.
+fn complete(uring: &mut IoUring, until: Instant) -> io::Result<io::Result<()>> {
+    loop {
+        let limit = Timespec::from(until.saturating_duration_since(Instant::now()));
+        let arguments = SubmitArgs::new().timespec(&limit);
+        let waited = uring.submitter().submit_with_args(1, &arguments);
+        if let Some(done) = uring.completion().next() {
+            return Ok(match done.result() {
+                0 => Ok(()),
+                result => Err(io::Error::from_raw_os_error(-result)),
+            });
+        }
+        match waited {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.raw_os_error() == Some(libc::ETIME) => return Ok(Err(error)),
+            Err(error) => return Err(error),
+        }
+    }
+}
