@@ -1,5 +1,6 @@
-//! Developer tasks: `cargo xtask setup | build-ebpf | demo | test | prove | fuzz | vm`.
+//! Developer tasks: `cargo xtask setup | build-ebpf | bench | demo | test | prove | fuzz | vm`.
 
+mod bench;
 mod command;
 mod demo;
 mod ebpf;
@@ -36,6 +37,9 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     match task {
+        Task::Bench { what } => match what {
+            Bench::Guard => bench::guard(&workspace),
+        },
         Task::BuildEbpf => {
             ebpf::build(&workspace)?;
             Ok(ExitCode::SUCCESS)
@@ -93,6 +97,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Measure what things cost on this machine.
+    Bench {
+        #[command(subcommand)]
+        what: Bench,
+    },
     /// Build the guard's kernel programs into target/bpf/guard.o.
     BuildEbpf,
     /// Start the gateway with two back-ends on loopback, as root with the guard before them; stay
@@ -146,6 +155,12 @@ enum Task {
         #[arg(long)]
         tests: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// What the guard costs for a packet, a connection and a request; as root.
+    Guard,
 }
 
 #[cfg(test)]

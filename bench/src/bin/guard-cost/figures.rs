@@ -1,0 +1,61 @@
+//! Medians, and how far the rounds lie apart.
+
+use std::fmt;
+
+/// What several rounds of a measurement gave.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Figures {
+    pub(crate) median: f64,
+    pub(crate) least: f64,
+    pub(crate) most: f64,
+}
+
+impl Figures {
+    /// Of at least one round; `None` if there is none.
+    pub(crate) fn of(rounds: &[f64]) -> Option<Self> {
+        let mut sorted = rounds.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let last = sorted.len().checked_sub(1)?;
+        let middle = sorted.get(sorted.len() / 2)? + sorted.get(last / 2)?;
+        Some(Self {
+            median: middle / 2.0,
+            least: *sorted.first()?,
+            most: *sorted.get(last)?,
+        })
+    }
+}
+
+/// The median and the spread.
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = f.precision().unwrap_or(0);
+        let Self {
+            median,
+            least,
+            most,
+        } = self;
+        let spread = format!("{least:.digits$} to {most:.digits$}");
+        write!(f, "{median:>8.digits$}   {spread:>16}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle_or_between_the_two_in_the_middle() {
+        let median = |rounds: &[f64]| Figures::of(rounds).unwrap().median;
+        assert_eq!(median(&[7.0]), 7.0);
+        assert_eq!(median(&[9.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[9.0, 1.0, 4.0, 2.0]), 3.0);
+        assert_eq!(Figures::of(&[]), None);
+    }
+
+    #[test]
+    fn the_spread_is_from_the_least_to_the_most() {
+        let figures = Figures::of(&[3.0, -1.0, 2.0]).unwrap();
+        assert_eq!((figures.least, figures.most), (-1.0, 3.0));
+        assert_eq!(format!("{figures:.1}"), "     2.0        -1.0 to 3.0");
+    }
+}
