@@ -129,7 +129,7 @@ struct Piece<'a> {
 /// RFC 791, section 3.1.
 fn v4(from: [u8; 4], to: [u8; 4], options: &[u8], piece: &Piece<'_>) -> Vec<u8> {
     let header = 20 + options.len();
-    let fragment = piece.offset / 8 | if piece.more { 0x2000 } else { 0 };
+    let fragment = (piece.offset / 8) | if piece.more { 0x2000 } else { 0 };
     let mut packet = vec![0x40 | (header / 4) as u8, 0];
     packet.extend(((header + piece.bytes.len()) as u16).to_be_bytes());
     packet.extend(piece.identification.to_be_bytes());

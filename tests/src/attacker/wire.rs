@@ -103,7 +103,7 @@ impl Seen {
     fn read(packet: &[u8]) -> Option<Self> {
         let (from, to, tcp) = match packet.first()? >> 4 {
             4 if *packet.get(9)? == 6 => {
-                let address = |at: usize| Some(<[u8; 4]>::try_from(packet.get(at..at + 4)?).ok()?);
+                let address = |at: usize| <[u8; 4]>::try_from(packet.get(at..at + 4)?).ok();
                 let header = usize::from(packet.first()? & 0x0f) * 4;
                 let length = usize::from(u16::from_be_bytes([*packet.get(2)?, *packet.get(3)?]));
                 (
@@ -113,8 +113,7 @@ impl Seen {
                 )
             }
             6 if *packet.get(6)? == 6 => {
-                let address =
-                    |at: usize| Some(<[u8; 16]>::try_from(packet.get(at..at + 16)?).ok()?);
+                let address = |at: usize| <[u8; 16]>::try_from(packet.get(at..at + 16)?).ok();
                 (address(8)?.into(), address(24)?.into(), packet.get(40..)?)
             }
             _ => return None,

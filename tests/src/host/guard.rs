@@ -15,6 +15,7 @@ pub struct GuardSetup<'a> {
     host: &'a Host,
     top: BTreeMap<&'static str, String>,
     local: BTreeMap<&'static str, String>,
+    exceptions: Vec<String>,
     programs: Option<String>,
 }
 
@@ -63,6 +64,7 @@ impl<'a> GuardSetup<'a> {
             host,
             top: top.into(),
             local: local.into(),
+            exceptions: Vec::new(),
             programs: None,
         }
     }
@@ -85,6 +87,12 @@ impl<'a> GuardSetup<'a> {
         self
     }
 
+    /// An exception, by a line such as `uid = 5`.
+    pub fn exception(mut self, line: &str) -> Self {
+        self.exceptions.push(line.to_owned());
+        self
+    }
+
     /// Only these of its programs, separated by commas.
     pub fn programs(mut self, programs: &str) -> Self {
         self.programs = Some(programs.to_owned());
@@ -98,11 +106,14 @@ impl<'a> GuardSetup<'a> {
                 .map(|(key, value)| format!("{key} = {value}\n"))
                 .collect::<String>()
         };
-        format!(
+        let exception = |line| format!("\n[[guard.exception]]\n{line}\n");
+        let mut text = format!(
             "[guard]\n{}\n[[guard.local]]\n{}",
             lines(&self.top),
             lines(&self.local)
-        )
+        );
+        text.extend(self.exceptions.iter().map(exception));
+        text
     }
 
     /// Writes it down and starts a guard with it; waits until it is attached.

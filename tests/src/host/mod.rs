@@ -27,7 +27,7 @@ use std::sync::OnceLock;
 
 pub use cgroup::{Cgroup, Cgroups};
 pub use guard::{Guard, GuardSetup, Verdict};
-pub use mounts::private_bpffs;
+pub use mounts::Bpffs;
 pub use namespace::Namespace;
 pub use process::{Process, Who};
 pub use sockets::{Sock, State};

@@ -40,7 +40,7 @@ impl Attack {
     }
 
     /// Which only root can do.
-    pub(crate) fn as_root(mut self) -> Self {
+    pub(crate) fn by_root(mut self) -> Self {
         self.as_root = true;
         self
     }
@@ -52,7 +52,7 @@ impl Attack {
     }
 
     /// Somewhere else than the service's port.
-    pub(crate) fn to_port(mut self, ip: &str, port: u16) -> Self {
+    pub(crate) fn at_port(mut self, ip: &str, port: u16) -> Self {
         self.arguments[1] = at(ip, port);
         self
     }

@@ -18,10 +18,10 @@ fn local_dnat_is_refused() {
     );
     site.prove(&[
         Attack::connect("127.0.0.1")
-            .to_port("127.0.0.1", 8080)
+            .at_port("127.0.0.1", 8080)
             .hidden_from_connect(),
         Attack::connect("::1")
-            .to_port("::1", 8080)
+            .at_port("::1", 8080)
             .hidden_from_connect(),
     ]);
 }
@@ -37,7 +37,7 @@ fn snat_to_127_0_0_1_is_refused() {
 }
 
 /// A container of the service's own: another namespace, a cgroup below the service's, and packets
-/// that come in over a veth, a macvlan on it, or to a published port.
+/// that come in over a veth, with extension headers too, a macvlan on it, or to a published port.
 #[test]
 fn a_container_in_the_services_cgroup_is_refused() {
     let Some(site) = Site::new() else { return };
@@ -45,14 +45,10 @@ fn a_container_in_the_services_cgroup_is_refused() {
     for layer in [None, Some(Layer::All), Some(Layer::Ingress)] {
         let guard = layer.map(|layer| site.guard("enforce", layer));
         let accepted = site.service.count("accepted");
-        for (target, source) in WAYS {
-            let connect = ["connect", target, "--source", source];
-            let outcome = container.attempt(&site.host, &connect);
-            assert_eq!(
-                outcome.reached(),
-                layer.is_none(),
-                "{layer:?} {target}: {outcome:?}"
-            );
+        for way in &WAYS {
+            let outcome = container.attempt(&site.host, way);
+            let told = format!("{layer:?} {way:?}: {outcome:?}");
+            assert_eq!(outcome.reached(), layer.is_none(), "{told}");
         }
         if let Some(guard) = guard {
             assert_eq!(site.service.count("accepted"), accepted, "{layer:?}");
@@ -65,11 +61,10 @@ fn a_container_in_the_services_cgroup_is_refused() {
     let guard = GuardSetup::new(&site.host, "enforce")
         .local("allow_from", r#"["10.47.0.2", "fd47::/64"]"#)
         .start();
-    for (target, source) in WAYS {
-        let connect = ["connect", target, "--source", source];
-        let outcome = container.attempt(&site.host, &connect);
-        let listed = source != MACVLAN;
-        assert_eq!(outcome.reached(), listed, "{target} {source}: {outcome:?}");
+    for way in &WAYS {
+        let outcome = container.attempt(&site.host, way);
+        let listed = way.source != MACVLAN;
+        assert_eq!(outcome.reached(), listed, "{way:?}: {outcome:?}");
     }
     guard.stop();
 }
@@ -82,10 +77,8 @@ struct Container {
 impl Container {
     fn new(host: &Host) -> Self {
         let namespace = Namespace::new();
-        let who = Who::user(
-            &host.cgroups.make("connect.service/container"),
-            Host::HOSTED,
-        );
+        // Root there, and only there.
+        let who = Who::root(&host.cgroups.make("connect.service/container"));
         // The pair is made inside and one end is moved out, to where a process holds it open.
         let mut holder = host.spawn(&host.outsider(), &["serve", "--listen", "127.0.0.1:5000"]);
         holder.event("listening");
@@ -130,17 +123,49 @@ impl Container {
         Self { namespace, who }
     }
 
-    fn attempt(&self, host: &Host, arguments: &[&str]) -> Outcome {
-        host.spawn_in(&self.namespace, &self.who, arguments)
+    fn attempt(&self, host: &Host, way: &Way) -> Outcome {
+        let mut connect = vec!["connect", way.target, "--source", way.source];
+        if let Some(header) = way.header {
+            connect.extend(["--header", header]);
+        }
+        host.spawn_in(&self.namespace, &self.who, &connect)
             .outcome()
     }
 }
 
-const WAYS: [(&str, &str); 5] = [
-    ("10.47.0.1:3939", "10.47.0.2:0"),
-    ("[fd47::1]:3939", "[fd47::2]:0"),
-    ("192.0.2.1:3939", "10.47.0.2:0"),
-    ("10.47.0.1:8080", "10.47.0.2:0"),
-    ("10.47.0.1:3939", MACVLAN),
+/// From where to where, with which header in every packet.
+#[derive(Debug)]
+struct Way {
+    target: &'static str,
+    source: &'static str,
+    header: Option<&'static str>,
+}
+
+impl Way {
+    const fn new(target: &'static str, source: &'static str) -> Self {
+        Self {
+            target,
+            source,
+            header: None,
+        }
+    }
+
+    const fn with(header: &'static str) -> Self {
+        Self {
+            target: "[fd47::1]:3939",
+            source: "[fd47::2]:0",
+            header: Some(header),
+        }
+    }
+}
+
+const WAYS: [Way; 7] = [
+    Way::new("10.47.0.1:3939", "10.47.0.2:0"),
+    Way::new("[fd47::1]:3939", "[fd47::2]:0"),
+    Way::new("192.0.2.1:3939", "10.47.0.2:0"),
+    Way::new("10.47.0.1:8080", "10.47.0.2:0"),
+    Way::new("10.47.0.1:3939", MACVLAN),
+    Way::with("destination-options"),
+    Way::with("hop-by-hop"),
 ];
 const MACVLAN: &str = "10.47.0.3:0";

@@ -113,6 +113,11 @@ fn the_gateway_is_the_only_way_in_and_open_to_all() {
         assert!(outcome.is_forbidden(), "{outcome:?}");
         assert_eq!(whole.get(who), "200 service");
     }
+    let refused = whole.guard.metrics().sum(
+        "connect_gateway_guard_verdicts_total",
+        &[("action", "refused"), ("reason", "not_gateway")],
+    );
+    assert_eq!(refused, strangers.len() as f64);
     let named = format!("x-auth-username: {}", ALICE.name);
     let heads = whole.service.lines().into_iter().filter(|line| {
         let head = line["text"].as_str().unwrap_or_default();

@@ -17,6 +17,7 @@ mod attack;
 mod audit;
 mod beyond;
 mod detours;
+mod exceptions;
 mod gateway;
 mod means;
 mod older;

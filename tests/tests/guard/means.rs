@@ -79,7 +79,7 @@ fn a_socket_that_was_connected_elsewhere_first_is_refused() {
 fn ip_options_and_extension_headers_are_refused() {
     let Some(site) = Site::new() else { return };
     let header = |ip: &str, header| {
-        let attack = Attack::connect(ip).as_root();
+        let attack = Attack::connect(ip).by_root();
         attack.with(&["--header", header])
     };
     site.prove(&[
