@@ -17,8 +17,10 @@ pub(crate) struct Round {
     pub(crate) other: f64,
     /// For a packet to a protected port on a connection whose peer was verified.
     pub(crate) protected: f64,
-    /// For a connection to a protected port: its three packets and the connect call.
-    pub(crate) connect: f64,
+    /// For the connect call to a protected port.
+    pub(crate) call: f64,
+    /// For the three packets of a connection to a protected port.
+    pub(crate) handshake: f64,
     /// Packets of a proxied request to the protected port.
     pub(crate) protected_packets: f64,
     /// Packets of a proxied request to other ports.
@@ -28,6 +30,11 @@ pub(crate) struct Round {
 }
 
 impl Round {
+    /// For a connection to a protected port.
+    pub(crate) fn connection(&self) -> f64 {
+        self.handshake + self.call
+    }
+
     /// For a proxied request: packets by what each costs.
     pub(crate) fn request(&self) -> f64 {
         self.protected_packets * self.protected + self.other_packets * self.other
@@ -82,7 +89,7 @@ impl Meter<'_> {
         let connects = self.connects()?;
 
         // With the measuring, as it is part of what the other samples contain.
-        let other = median(others.iter().map(|sample| Ok(sample.ingress.each()?)))?;
+        let other = median(others.iter().map(|sample| sample.ingress.each()))?;
         let per_request = TRIPS as f64;
         Ok(Round {
             other: median(
@@ -91,7 +98,8 @@ impl Meter<'_> {
                     .map(|sample| Ok(sample.ingress.each()? - sample.empty_packet.each()?)),
             )?,
             protected: median(protected.iter().map(|sample| sample.protected(other)))?,
-            connect: median(connects.iter().map(|sample| sample.connection(other)))?,
+            call: median(connects.iter().map(Sample::call))?,
+            handshake: median(connects.iter().map(|sample| sample.handshake(other)))?,
             protected_packets: median(
                 requests
                     .iter()
@@ -196,14 +204,18 @@ impl Sample {
         Ok(time / self.verified as f64 - self.empty_packet.each()?)
     }
 
-    /// The time for a connection: SYN, SYN and ACK, ACK, and the call.
-    fn connection(&self, other: f64) -> Result<f64> {
+    /// The time for a connect call.
+    fn call(&self) -> Result<f64> {
+        Ok(self.connect.each()? - self.empty_connect.each()?)
+    }
+
+    /// The time for a connection's packets: SYN, SYN and ACK, ACK.
+    fn handshake(&self, other: f64) -> Result<f64> {
         let packets = 3 * CONNECTS;
         let foreign = self.ingress.runs.checked_sub(packets);
         let foreign = foreign.context("fewer packets were seen than sent")?;
         let time = self.ingress.run_time as f64 - foreign as f64 * other;
-        let packets = time / CONNECTS as f64 - 3.0 * self.empty_packet.each()?;
-        Ok(packets + self.connect.each()? - self.empty_connect.each()?)
+        Ok(time / CONNECTS as f64 - 3.0 * self.empty_packet.each()?)
     }
 }
 
@@ -298,11 +310,9 @@ mod tests {
             connect: runs(CONNECTS, 80),
             ..idle()
         };
-        assert_eq!(
-            sample.connection(70.0).unwrap(),
-            3.0 * (90.0 - 40.0) + (80.0 - 30.0)
-        );
-        assert!(idle().connection(70.0).is_err());
+        assert_eq!(sample.handshake(70.0).unwrap(), 3.0 * (90.0 - 40.0));
+        assert_eq!(sample.call().unwrap(), 80.0 - 30.0);
+        assert!(idle().handshake(70.0).is_err());
     }
 
     #[test]

@@ -100,7 +100,7 @@ fn print_costs(rounds: &[Round]) -> Result<bool> {
         ),
         (
             "a connection: 3 packets and the call",
-            of(|round| round.connect)?,
+            of(Round::connection)?,
             250.0,
         ),
         ("a proxied request, computed", of(Round::request)?, 600.0),
@@ -111,8 +111,10 @@ fn print_costs(rounds: &[Round]) -> Result<bool> {
         println!("{what:<44}{figures}   {aim:>5.0}{mark}");
     }
     println!(
-        "\nA proxied request: {:.2} packets to the protected port, {:.2} to others. \
+        "\nA connection: {:.0} for its packets, {:.0} for the call. A proxied request: {:.2} packets to the protected port, {:.2} to others. \
          Up to {:.1} % of the packets in a round were not ours.\n",
+        of(|round| round.handshake)?.median,
+        of(|round| round.call)?.median,
         of(|round| round.protected_packets)?.median,
         of(|round| round.other_packets)?.median,
         100.0 * of(|round| round.foreign)?.most,
