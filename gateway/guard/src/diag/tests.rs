@@ -469,7 +469,7 @@ fn an_excepted_user_is_kept() {
         let address = listener.local_addr().unwrap();
         let mut client = TcpStream::connect(address).unwrap();
         let (mut service, _) = listener.accept().unwrap();
-        let mut cut = |uids: &[u32]| {
+        let cut = |uids: &[u32]| {
             let kept = Kept {
                 cgroups: &cgroups,
                 uids,
