@@ -1,0 +1,139 @@
+//! Where the guard cannot hold, it says why in one message, exit status 2, and attaches nothing.
+
+use gateway_tests::harness::{Finished, tool};
+use gateway_tests::host::{Host, Who};
+
+use crate::life::Life;
+
+#[test]
+fn without_its_table_it_does_not_start() {
+    let Some(life) = Life::new() else { return };
+    life.host
+        .dir
+        .write("guard.toml", "[log]\nlevel = \"info\"\n");
+    refused(&life, &life.command(&["run"]), "[guard]");
+}
+
+#[test]
+fn contradictory_rules_are_refused() {
+    let Some(life) = Life::new() else { return };
+    let host = &life.host;
+    let text = |path: &str| format!("{path:?}");
+    let (slice, service) = (text(&host.slice().path), text(&host.service_cgroup().path));
+    let setup = || life.setup("enforce");
+    let with = |more: &str| format!("{}\n{more}", setup().text());
+    for (rules, says) in [
+        (setup().key("slice", &service).text(), "guard.slice"),
+        (setup().local("service", &slice).text(), "guard.slice"),
+        (
+            with(&format!("[[guard.exception]]\ncgroup = {service}\n")),
+            "guard.exception",
+        ),
+        (
+            with(&format!("[[guard.exception]]\ncgroup = {slice}\n")),
+            "guard.exception",
+        ),
+        (
+            with(&format!("[[guard.exception]]\nuid = {}\n", Host::HOSTED)),
+            "guard.exception",
+        ),
+        (
+            with(&format!("[[guard.exception]]\nuid = {}\n", Host::SERVICE)),
+            "guard.exception",
+        ),
+        (
+            with("[[guard.remote]]\naddress = \"127.0.0.1:3939\"\n"),
+            "guard.remote",
+        ),
+        (
+            setup().local("allow_from", "[\"0.0.0.0/0\"]").text(),
+            "allow_from",
+        ),
+        (setup().local("address", "\"*:0\"").text(), "address"),
+        (setup().key("mode", "\"detach\"").text(), "guard.mode"),
+        (setup().key("modes", "1").text(), "modes"),
+    ] {
+        host.dir.write("guard.toml", &rules);
+        let finished = life.command(&["run"]);
+        refused(&life, &finished, says);
+        let config = life.config();
+        let place = format!("{}:", config.display());
+        assert!(finished.stderr.contains(&place), "{finished:?}");
+    }
+    // The control: the rules that these were made of are taken.
+    life.configure("enforce");
+    life.start().stop();
+}
+
+#[test]
+fn without_cgroup_v2_it_does_not_start() {
+    let Some(life) = Life::new() else { return };
+    life.configure("enforce");
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mount = mounts
+        .lines()
+        .find(|line| line.contains(" - cgroup2 "))
+        .unwrap();
+    let mount = mount.split(' ').nth(4).unwrap();
+    let script = format!("umount -l {mount} && exec \"$@\"");
+    let launcher = command(&["unshare", "--mount", "sh", "-c", &script, "sh"]);
+    refused(&life, &life.command_by(&launcher, &["run"]), "no_cgroup2");
+}
+
+#[test]
+fn without_bpffs_it_does_not_start() {
+    let Some(life) = Life::new() else { return };
+    let elsewhere = life.host.dir.path().join("pins");
+    let pins = format!("{elsewhere:?}");
+    let text = life.setup("enforce").key("pins", &pins).text();
+    life.host.dir.write("guard.toml", text);
+    refused(&life, &life.command(&["run"]), "no_bpffs");
+    assert!(!elsewhere.exists());
+}
+
+#[test]
+fn without_capabilities_it_does_not_start() {
+    let Some(life) = Life::new() else { return };
+    life.configure("enforce");
+    let without = |what: &str| {
+        let bounding = format!("--bounding-set={what}");
+        let inheritable = format!("--inh-caps={what}");
+        command(&["setpriv", &bounding, &inheritable])
+    };
+    for what in ["-all", "-bpf,-sys_admin", "-net_admin,-sys_admin"] {
+        let finished = life.command_by(&without(what), &["run"]);
+        refused(&life, &finished, "no_capability");
+    }
+    // The control: not having others is no fault.
+    life.start().stop();
+    life.done(&["detach"]);
+    life.done(&["--clear"]);
+}
+
+#[test]
+fn as_nobody_it_does_not_start() {
+    let Some(life) = Life::new() else { return };
+    life.configure("enforce");
+    let nobody = Who::user(life.host.guard().cgroup(), Host::OUTSIDER);
+    let finished = life.command_by(&nobody.launcher(), &["run"]);
+    refused(&life, &finished, "guard");
+}
+
+/// Exit status 2 with those words, and everybody gets in.
+#[track_caller]
+fn refused(life: &Life, finished: &Finished, says: &str) {
+    assert_eq!(finished.code, Some(2), "{finished:?}");
+    assert!(finished.stderr.contains(says), "{says}: {finished:?}");
+    assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
+    assert_eq!(finished.stdout, "");
+    assert_eq!(life.pinned(), [""; 0]);
+    let service = life.serve();
+    assert!(life.strangers_get_in());
+    drop(service);
+}
+
+fn command(line: &[&str]) -> Vec<String> {
+    let program = tool(line[0]).to_str().unwrap().to_owned();
+    let arguments = line[1..].iter().map(|&one| one.to_owned());
+    std::iter::once(program).chain(arguments).collect()
+}
