@@ -86,7 +86,8 @@ impl Meter<'_> {
         let protected = self.windows(|| pair.round_trip())?;
         let mut proxied = self.traffic.proxied()?;
         let requests = self.windows(|| proxied.request())?;
-        let connects = self.connects()?;
+        let connect = || self.windows(|| self.traffic.connect());
+        let connects = self.traffic.as_gateway(connect)?;
 
         // With the measuring, as it is part of what the other samples contain.
         let other = median(others.iter().map(|sample| sample.ingress.each()))?;
@@ -113,7 +114,7 @@ impl Meter<'_> {
             foreign: foreign(&others, 2 * TRIPS)
                 .max(foreign(&protected, 2 * TRIPS))
                 .max(foreign(&requests, 4 * TRIPS))
-                .max(foreign(&connects, 3 * CONNECTS)),
+                .max(foreign(&connects, 4 * TRIPS)),
         })
     }
 
@@ -129,22 +130,6 @@ impl Meter<'_> {
                 work()?;
             }
             self.sample()?.since(&before)
-        };
-        (0..WINDOWS).map(window).collect()
-    }
-
-    fn connects(&self) -> Result<Vec<Sample>> {
-        let window = |_| {
-            let mut before = None;
-            let after = self.traffic.connect(
-                CONNECTS,
-                || {
-                    before = Some(self.sample()?);
-                    Ok(())
-                },
-                || self.sample(),
-            )?;
-            after.since(&before.context("nothing was measured")?)
         };
         (0..WINDOWS).map(window).collect()
     }
@@ -211,11 +196,10 @@ impl Sample {
 
     /// The time for a connection's packets: SYN, SYN and ACK, ACK.
     fn handshake(&self, other: f64) -> Result<f64> {
-        let packets = 3 * CONNECTS;
-        let foreign = self.ingress.runs.checked_sub(packets);
-        let foreign = foreign.context("fewer packets were seen than sent")?;
-        let time = self.ingress.run_time as f64 - foreign as f64 * other;
-        Ok(time / CONNECTS as f64 - 3.0 * self.empty_packet.each()?)
+        let others = self.ingress.runs.checked_sub(3 * TRIPS);
+        let others = others.context("fewer packets were seen than sent")?;
+        let time = self.ingress.run_time as f64 - others as f64 * other;
+        Ok(time / TRIPS as f64 - 3.0 * self.empty_packet.each()?)
     }
 }
 
@@ -255,8 +239,7 @@ fn foreign(windows: &[Sample], own: u64) -> f64 {
 }
 
 const BACKWARDS: &str = "a counter ran backwards";
-const CONNECTS: u64 = 100;
-/// Round trips, or requests, in a window.
+/// Round trips, requests or connections in a window.
 const TRIPS: u64 = 200;
 const WINDOWS: usize = 30;
 
@@ -302,12 +285,12 @@ mod tests {
     #[test]
     fn a_connection_is_three_packets_and_a_call() {
         let ingress = Runs {
-            runs: 3 * CONNECTS + 5,
-            run_time: 3 * CONNECTS * 90 + 5 * 70,
+            runs: 3 * TRIPS + 5,
+            run_time: 3 * TRIPS * 90 + 5 * 70,
         };
         let sample = Sample {
             ingress,
-            connect: runs(CONNECTS, 80),
+            connect: runs(TRIPS, 80),
             ..idle()
         };
         assert_eq!(sample.handshake(70.0).unwrap(), 3.0 * (90.0 - 40.0));

@@ -62,27 +62,20 @@ impl<'a> Traffic<'a> {
         })
     }
 
-    /// Makes connections to the protected port from the gateway, runs something when all stand and
-    /// nothing else has happened, and ends them.
-    pub(crate) fn connect<T>(
-        &self,
-        count: u64,
-        before: impl FnOnce() -> Result<()>,
-        after: impl FnOnce() -> Result<T>,
-    ) -> Result<T> {
-        let (clients, result) = self.cgroups.play(Role::Gateway, || {
-            before()?;
-            let clients = (0..count)
-                .map(|_| connect(PROTECTED))
-                .collect::<Result<Vec<_>>>()?;
-            Ok((clients, after()?))
-        })?;
-        for client in clients {
-            reset_at_end(&client)?;
-            let (server, _) = self.protected.accept().context("cannot accept")?;
-            reset_at_end(&server)?;
-        }
-        Ok(result)
+    /// A connection to the protected port from whom this is called for, which the service ends:
+    /// three packets make it, and the last one goes to another port.
+    pub(crate) fn connect(&self) -> Result<()> {
+        let client = connect(PROTECTED)?;
+        let (server, _) = self.protected.accept().context("cannot accept")?;
+        reset_at_end(&server)?;
+        drop(server);
+        drop(client);
+        Ok(())
+    }
+
+    /// Does something as the gateway.
+    pub(crate) fn as_gateway<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.cgroups.play(Role::Gateway, work)
     }
 
     /// Whether somebody who is not the gateway can connect to the protected port.
