@@ -119,6 +119,18 @@ fn as_nobody_it_does_not_start() {
     refused(&life, &finished, "guard");
 }
 
+/// What fails at last, fails before anything is attached.
+#[test]
+fn where_its_address_is_taken_it_does_not_start() {
+    let Some(life) = Life::new() else { return };
+    life.configure("enforce");
+    let finished = life.host.namespace.run(|| {
+        let _taken = std::net::TcpListener::bind("127.0.0.1:9146").unwrap();
+        life.command(&["run"])
+    });
+    refused(&life, &finished, "127.0.0.1:9146");
+}
+
 /// Exit status 2 with those words, and everybody gets in.
 #[track_caller]
 fn refused(life: &Life, finished: &Finished, says: &str) {

@@ -44,6 +44,7 @@ fn storm(programs: &[&str]) {
         guard = while_visited(&town, || {
             asking.goes_on();
             end(guard);
+            attack.goes_on();
             asking.goes_on();
             let next = life.start_with(programs);
             asking.goes_on();

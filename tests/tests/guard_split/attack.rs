@@ -48,7 +48,7 @@ impl Attack {
     }
 
     /// Which only root can do.
-    pub(crate) fn as_root(mut self) -> Self {
+    pub(crate) fn by_root(mut self) -> Self {
         self.as_root = true;
         self
     }

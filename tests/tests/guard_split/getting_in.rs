@@ -1,6 +1,6 @@
 //! On Connect's host: which addresses get in from outside.
 
-use gateway_tests::host::End;
+use gateway_tests::host::{End, Process};
 
 use crate::attack::{Attack, at};
 use crate::split::{Layer, Made, Side, Split};
@@ -69,7 +69,7 @@ fn headers_make_no_difference() {
                 .from(&v6)
                 .with(&["--header", "hop-by-hop"]),
         ]
-        .map(Attack::as_root)
+        .map(Attack::by_root)
     };
     // Over IPv4 number 2 is no more listed than number 1.
     prove(&split, &wrapped(0), &wrapped(2));
@@ -150,10 +150,13 @@ fn listed_sources_over_lo_are_refused() {
         Attack::raw(&v6, "::1"),
     ];
     let here = &split.host.namespace;
-    // The answers must leave over the wire, so that the controls see them: those of 127.0.0.1 as
-    // well, which cannot ask for their neighbour.
+    // The answers must leave over the wire, so that the controls see them: those of 127.0.0.1 and
+    // ::1 as well, which cannot ask for their neighbour.
     here.set("ipv4/conf/all/route_localnet", "1");
-    let known = [Attack::connect(&near.v4).from(&v4)];
+    let known = [
+        Attack::connect(&near.v4).from(&v4),
+        Attack::connect(&near.v6).from(&v6),
+    ];
     split.all_reached(&split.run(&known.each_ref(), &split.far));
     let attacks: Vec<_> = attacks.iter().collect();
     split.all_reached(&split.run(&attacks, here));
@@ -180,13 +183,16 @@ fn the_hosts_own_address_is_no_pass() {
         "::1".into(),
     ];
     let attempts = || {
-        let mut outcomes = Vec::new();
+        let mut running = Vec::new();
         for ip in &own {
             for who in [host.hosted(), host.outsider()] {
-                outcomes.push(host.attempt(&who, &["connect", &at(ip, 3939)]));
+                running.push(host.spawn(&who, &["connect", &at(ip, 3939)]));
             }
         }
-        outcomes
+        running
+            .into_iter()
+            .map(Process::outcome)
+            .collect::<Vec<_>>()
     };
     assert!(
         attempts()

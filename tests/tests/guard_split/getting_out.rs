@@ -16,7 +16,7 @@ fn ordinary_connects_are_refused() {
         Attack::connect(&site.v4).with(&["--by", "uring"]),
         Attack::connect(&site.v6).with(&["--by", "uring-async"]),
         Attack::connect(&site.v4)
-            .as_root()
+            .by_root()
             .with(&["--header", "options"]),
     ]);
 }
@@ -67,7 +67,7 @@ fn extension_headers_are_refused() {
     let Some(site) = Site::new(&[]) else { return };
     let header = |header| {
         Attack::connect(&site.v6)
-            .as_root()
+            .by_root()
             .with(&["--header", header])
     };
     site.prove(&[header("destination-options"), header("hop-by-hop")]);
@@ -135,7 +135,7 @@ fn another_namespace_behind_masquerade_is_refused() {
     let Some(site) = Site::new(&[]) else { return };
     let mapped = format!("::ffff:{}", site.v4);
     let header = |header| {
-        let attack = Attack::connect(&site.v6).as_root().in_container();
+        let attack = Attack::connect(&site.v6).by_root().in_container();
         attack.with(&["--header", header])
     };
     site.prove(&[
