@@ -50,9 +50,7 @@ fn decide(context: &SockAddrContext, program: Program, address: [u8; 16]) -> i32
         return REFUSE;
     };
     let enforce = settings.enforce != 0;
-    let is_user =
-        service.flags & Service::CHECK_UID == 0 || bpf_get_current_uid_gid() as u32 == service.uid;
-    if is_user && current_is_in(&service.cgroup) {
+    if is_service(service) {
         return pass(program, Reason::Service, enforce);
     }
     let event = Event {
@@ -61,6 +59,21 @@ fn decide(context: &SockAddrContext, program: Program, address: [u8; 16]) -> i32
         ..Event::default()
     };
     refuse_process(event, program, Reason::NotService, enforce)
+}
+
+/// The service's cgroup is made anew at each start, and may bind before the new one is known here.
+/// Its start must not fail for that: its own user will do, and so will root, whom this could not
+/// keep from anything.
+#[inline(always)]
+fn is_service(service: &Service) -> bool {
+    let uid = bpf_get_current_uid_gid() as u32;
+    if uid == 0 {
+        true
+    } else if service.flags & Service::CHECK_UID != 0 {
+        uid == service.uid
+    } else {
+        current_is_in(&service.cgroup)
+    }
 }
 
 /// Whether a socket bound there would stand in the way of the service's.

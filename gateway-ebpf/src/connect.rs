@@ -13,6 +13,7 @@ use gateway_ebpf::abi::{Ancestor, Endpoint, Event, Program, Reason, Service, Set
 use gateway_ebpf::packet::mapped;
 
 use crate::maps::{ADDRESSES, EXCEPTED, LOCAL_PORTS, REMOTE_PORTS, REMOTES, SERVICES, has, raw};
+use crate::skb::is_excepted;
 use crate::verdict::{PASS, REFUSE, pass, refuse_process, settings};
 
 /// Decides on a connect to an IPv4 address.
@@ -47,7 +48,9 @@ fn decide(context: &SockAddrContext, program: Program, address: [u8; 16]) -> i32
         port: port(context.sock_addr),
         padding: 0,
     };
-    if !is_remote(&endpoint) && !is_local(context, &endpoint) {
+    let service = service(context, endpoint.port);
+    let is_concerned = is_remote(&endpoint) || service.is_some_and(|it| is_at(it, &endpoint));
+    if !is_concerned && service.is_none() {
         return PASS;
     }
     let Some(settings) = settings() else {
@@ -57,8 +60,12 @@ fn decide(context: &SockAddrContext, program: Program, address: [u8; 16]) -> i32
     if current_is_in(&settings.gateway) {
         return pass(program, Reason::Gateway, enforce);
     }
+    // Also where the address is for `ingress` to judge: it reads the note.
     if is_exception(context, settings) {
         return pass(program, Reason::Exception, enforce);
+    }
+    if !is_concerned {
+        return PASS;
     }
     let event = Event {
         destination: endpoint.address,
@@ -74,19 +81,23 @@ fn is_remote(endpoint: &Endpoint) -> bool {
     unsafe { REMOTES.get(endpoint) }.is_some()
 }
 
+/// The service that has this port in the caller's namespace.
 #[inline(always)]
-fn is_local(context: &SockAddrContext, endpoint: &Endpoint) -> bool {
+fn service(context: &SockAddrContext, port: u16) -> Option<&'static Service> {
     // SAFETY: hash maps swap whole elements.
-    let Some(service) = (unsafe { SERVICES.get(endpoint.port) }) else {
-        return false;
-    };
+    let service = unsafe { SERVICES.get(port) }?;
     // SAFETY: the context is valid as long as the program runs.
     let namespace = unsafe { bpf_get_netns_cookie(context.as_ptr()) };
-    namespace == service.namespace
-        && (service.flags & Service::ANY_ADDRESS != 0
-            || is_unspecified(&endpoint.address)
-            // SAFETY: only its presence counts.
-            || unsafe { ADDRESSES.get(endpoint) }.is_some())
+    (namespace == service.namespace).then_some(service)
+}
+
+/// Whether an address is one by which the service is reached, as far as that is known here.
+#[inline(always)]
+fn is_at(service: &Service, endpoint: &Endpoint) -> bool {
+    is_unspecified(&endpoint.address)
+        || service.flags & Service::ANY_ADDRESS != 0 && is_loopback(&endpoint.address)
+        // SAFETY: only its presence counts.
+        || unsafe { ADDRESSES.get(endpoint) }.is_some()
 }
 
 #[inline(always)]
@@ -100,22 +111,17 @@ fn is_exception(context: &SockAddrContext, settings: &Settings) -> bool {
         }
     }
     let uid = bpf_get_current_uid_gid() as u32;
-    for (i, excepted) in settings.exception_uids.iter().enumerate() {
-        if i as u32 >= settings.exception_uid_count {
-            break;
-        }
-        if *excepted == uid {
-            note_exception(context, settings.epoch);
-            return true;
-        }
+    let excepted = is_excepted(uid, settings);
+    if excepted {
+        note_exception(context, uid);
     }
-    false
+    excepted
 }
 
-/// The ingress program cannot ask who owns the sender's socket: it reads this note.
+/// The packet programs cannot ask who owns a socket: they read this note.
 #[inline(always)]
-fn note_exception(context: &SockAddrContext, epoch: u32) {
-    let mut value = epoch;
+fn note_exception(context: &SockAddrContext, uid: u32) {
+    let mut value = uid;
     // SAFETY: the context's own socket, which is never null here, and a map of u32. Without memory
     // for the note the packets are refused.
     let note = unsafe {
@@ -129,7 +135,7 @@ fn note_exception(context: &SockAddrContext, epoch: u32) {
     .cast::<u32>();
     if !note.is_null() {
         // SAFETY: the map's value; an older note is overwritten.
-        unsafe { *note = epoch };
+        unsafe { *note = uid };
     }
 }
 
@@ -139,6 +145,15 @@ pub fn current_is_in(cgroup: &Ancestor) -> bool {
     // SAFETY: a helper without pointers.
     let id = unsafe { bpf_get_current_ancestor_cgroup_id(cgroup.level as i32) };
     id != 0 && id == cgroup.id
+}
+
+/// 127.0.0.0/8, `::1` and the v4-mapped form. Which other addresses are this host's is not known
+/// here, and a service of the same port elsewhere is nobody's concern: `ingress` decides there.
+#[inline(always)]
+fn is_loopback(address: &[u8; 16]) -> bool {
+    let mut v4 = *address;
+    v4[13..].fill(0);
+    v4 == mapped([127, 0, 0, 0]) || *address == V6_LOOPBACK
 }
 
 /// 0.0.0.0, `::` and their v4-mapped form, by which a process reaches its own host.
@@ -184,6 +199,7 @@ pub fn address_v6(address: *mut bpf_sock_addr) -> [u8; 16] {
     bytes
 }
 
+const V6_LOOPBACK: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 const SOCK_STREAM: u32 = 1;
 const IPPROTO_TCP: u32 = 6;
 const IPPROTO_MPTCP: u32 = 262;

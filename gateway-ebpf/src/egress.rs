@@ -36,7 +36,7 @@ fn decide(skb: &Skb<'_>, segment: &Segment) -> i32 {
         return REFUSE;
     };
     let enforce = settings.enforce != 0;
-    if let Some(reason) = passing(skb, socket, settings) {
+    if let Some(reason) = passing(socket, settings) {
         return pass(Program::Egress, reason, enforce);
     }
     // The last acknowledgement, or the reset, for a connection of the gateway's that has no socket
@@ -57,7 +57,7 @@ fn unreadable(skb: &Skb<'_>, destination: [u8; 16]) -> i32 {
         return REFUSE;
     };
     let enforce = settings.enforce != 0;
-    if let Some(reason) = passing(skb, socket, settings) {
+    if let Some(reason) = passing(socket, settings) {
         return pass(Program::Egress, reason, enforce);
     }
     let event = Event {
@@ -70,27 +70,14 @@ fn unreadable(skb: &Skb<'_>, destination: [u8; 16]) -> i32 {
 }
 
 #[inline(always)]
-fn passing(skb: &Skb<'_>, socket: Socket, settings: &Settings) -> Option<Reason> {
+fn passing(socket: Socket, settings: &Settings) -> Option<Reason> {
     if socket.is_in(&settings.gateway) {
         Some(Reason::Gateway)
-    } else if socket.is_excepted_cgroup(settings) || is_excepted_user(skb.uid(), settings) {
+    } else if socket.is_exception(settings) {
         Some(Reason::Exception)
     } else {
         None
     }
-}
-
-#[inline(always)]
-fn is_excepted_user(uid: u32, settings: &Settings) -> bool {
-    for (i, excepted) in settings.exception_uids.iter().enumerate() {
-        if i as u32 >= settings.exception_uid_count {
-            return false;
-        }
-        if *excepted == uid {
-            return true;
-        }
-    }
-    false
 }
 
 #[inline(always)]

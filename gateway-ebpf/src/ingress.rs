@@ -63,7 +63,12 @@ fn decide(skb: &Skb<'_>, segment: &Segment) -> i32 {
     }
     let is_service = socket.is_in(&service.cgroup)
         && (service.flags & Service::CHECK_UID == 0 || skb.uid() == service.uid);
-    if !is_service && !is_protected(service, &segment.destination, segment.destination_port) {
+    // Whoever listens on every address stands where the service does: its cgroup may be one that
+    // is not known here yet.
+    if !is_service
+        && !socket.is_on_every_address()
+        && !is_protected(service, &segment.destination, segment.destination_port)
+    {
         return PASS;
     }
     // A reset ends a connection, whoever sends it; without it one end would wait for nothing.

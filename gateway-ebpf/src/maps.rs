@@ -44,7 +44,7 @@ pub static ALLOWED: LpmTrie<Source, u8, { MAX_ALLOWED as usize }> = LpmTrie::new
 #[btf_map]
 pub static VERIFIED: SkStorage<u32> = SkStorage::new();
 
-/// On a connecting socket: the epoch in which its user was found to be an exception.
+/// On a connecting socket: its user, if it was an exception.
 #[btf_map]
 pub static EXCEPTED: SkStorage<u32> = SkStorage::new();
 

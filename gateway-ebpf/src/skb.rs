@@ -188,6 +188,14 @@ impl Socket {
         unsafe { (*self.0).src_port as u16 }
     }
 
+    /// Whether it is bound to no address. The IPv4 form of an IPv6 socket's address is 0 only if its
+    /// own is `::`.
+    #[inline(always)]
+    pub fn is_on_every_address(self) -> bool {
+        // SAFETY: a full socket that the kernel gave.
+        unsafe { (*self.0).src_ip4 == 0 }
+    }
+
     /// Whether it belongs to a cgroup or to one below it.
     #[inline(always)]
     pub fn is_in(self, cgroup: &Ancestor) -> bool {
@@ -196,16 +204,24 @@ impl Socket {
         id != 0 && id == cgroup.id
     }
 
-    /// Whether one of the exceptions by cgroup holds for it, or one by user that was noted when it
-    /// connected.
+    /// Whether one of the exceptions by cgroup holds for it, or one by user, who was noted when it
+    /// connected. The socket's own user would not do: what a packet program is told of it is a
+    /// number of the user namespace to which the network namespace belongs.
     #[inline(always)]
     pub fn is_exception(self, settings: &Settings) -> bool {
-        self.is_excepted_cgroup(settings) || self.has_note(raw(&EXCEPTED), settings.epoch)
+        self.is_excepted_cgroup(settings) || self.is_excepted_user(settings)
     }
 
-    /// Whether one of the exceptions by cgroup holds for it.
     #[inline(always)]
-    pub fn is_excepted_cgroup(self, settings: &Settings) -> bool {
+    fn is_excepted_user(self, settings: &Settings) -> bool {
+        match self.note(raw(&EXCEPTED)) {
+            Some(uid) => is_excepted(uid, settings),
+            None => false,
+        }
+    }
+
+    #[inline(always)]
+    fn is_excepted_cgroup(self, settings: &Settings) -> bool {
         for exception in &settings.exceptions {
             if exception.id == 0 {
                 return false;
@@ -220,7 +236,7 @@ impl Socket {
     /// Whether its peer was verified under these rules.
     #[inline(always)]
     pub fn is_verified(self, settings: &Settings) -> bool {
-        self.has_note(raw(&VERIFIED), settings.epoch)
+        self.note(raw(&VERIFIED)) == Some(settings.epoch)
     }
 
     /// Notes that its peer was verified. Without memory for the note it is verified again at the
@@ -252,13 +268,31 @@ impl Socket {
     }
 
     #[inline(always)]
-    fn has_note(self, map: *mut c_void, epoch: u32) -> bool {
+    fn note(self, map: *mut c_void) -> Option<u32> {
         // SAFETY: a socket that the kernel gave, and a map of u32.
         let note = unsafe { bpf_sk_storage_get(map, self.0.cast(), core::ptr::null_mut(), 0) }
             .cast::<u32>();
-        // SAFETY: not null: the map's value.
-        !note.is_null() && unsafe { *note } == epoch
+        if note.is_null() {
+            None
+        } else {
+            // SAFETY: not null: the map's value.
+            Some(unsafe { *note })
+        }
     }
+}
+
+/// Whether an exception names a user (a number of the first user namespace).
+#[inline(always)]
+pub fn is_excepted(uid: u32, settings: &Settings) -> bool {
+    for (i, excepted) in settings.exception_uids.iter().enumerate() {
+        if i as u32 >= settings.exception_uid_count {
+            return false;
+        }
+        if *excepted == uid {
+            return true;
+        }
+    }
+    false
 }
 
 /// What an event says about a segment.

@@ -45,6 +45,14 @@ pub enum GuardError {
     /// This binary was built without the programs.
     #[error("no_object: this build has no eBPF object; `cargo xtask build-ebpf`, then build again")]
     NoObject,
+    /// What is pinned has no settings that this version can change.
+    #[error(
+        "what is pinned as {program} is of another version: use its `connect-gateway`, start the service, or `detach`"
+    )]
+    OtherVersion {
+        /// Which program.
+        program: &'static str,
+    },
     /// The pin directory cannot be trusted or made.
     #[error("pins_unsafe: {}: {problem}; expected a directory of root's with mode 0700 that nobody else can write to or replace", path.display())]
     Pins {

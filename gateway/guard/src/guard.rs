@@ -15,7 +15,7 @@ use crate::error::GuardError;
 use crate::link::{self, Hook, Link};
 use crate::maps::{Foreign, Maps};
 use crate::rules::{Exception, Local, Mode, Rules};
-use crate::surroundings::Surroundings;
+use crate::surroundings::{Look, Surroundings};
 use crate::{namespace, pins, probe, programs, tables};
 
 /// Programs, links and maps. Unpinned, they end with it; pinned, they outlive it.
@@ -31,6 +31,9 @@ pub struct Guard {
     maps: Maps,
     links: Vec<(Hook, Link)>,
     destroyed: u64,
+    uncut: Option<GuardError>,
+    /// What was found has changed since the maps were written.
+    unwritten: bool,
     /// Nobody else has the pin directory while it is open.
     _lock: Option<File>,
     /// Run-time statistics are on while it is open.
@@ -59,6 +62,11 @@ pub enum Notice {
         path: String,
         /// Whether it is there now.
         present: bool,
+    },
+    /// The name of a network namespace leads to another one now.
+    Namespace {
+        /// The name.
+        path: PathBuf,
     },
     /// A program was not attached, or another sat in its place; it is attached again.
     Reattached {
@@ -142,6 +150,8 @@ impl Guard {
             maps,
             links: Vec::new(),
             destroyed: 0,
+            uncut: None,
+            unwritten: false,
             _lock: lock,
             _statistics: statistics,
             namespace_helper,
@@ -155,14 +165,21 @@ impl Guard {
         self.mode = mode;
         if mode == Mode::Detach {
             self.links.clear();
-            return self.options.pins.as_deref().map_or(Ok(()), pins::unpin);
+            // The notes on sockets stay: this instance goes on with them.
+            return self
+                .options
+                .pins
+                .as_deref()
+                .map_or(Ok(()), pins::unpin_links);
         }
         self.epoch = self.epoch.wrapping_add(1);
         self.fill()?;
         self.attach()?;
-        if mode == Mode::Enforce {
-            self.cut()?;
-        }
+        // A connection that cannot be cut hangs all the same: its packets are refused.
+        self.uncut = match mode {
+            Mode::Enforce => self.cut().err(),
+            Mode::Audit | Mode::Detach => None,
+        };
         Ok(())
     }
 
@@ -182,28 +199,25 @@ impl Guard {
     }
 
     /// Looks after everything that others may have changed: to be called about every 100 ms.
-    /// Cgroups are followed as they come and go; a missing or foreign program is attached again.
-    pub fn watch(&mut self) -> Result<Vec<Notice>, GuardError> {
-        let changes = self
-            .surroundings
-            .look(&self.rules, &self.hierarchy)
-            .map_err(GuardError::Surroundings)?;
-        if !changes.is_empty() {
-            self.fill()?;
+    /// Cgroups and namespaces are followed as they come and go; a missing or foreign program is
+    /// attached again. What fails keeps nothing else from being done, and is tried again next time.
+    pub fn watch(&mut self) -> (Vec<Notice>, Option<GuardError>) {
+        let Look { mut notices, fault } = self.surroundings.look(&self.rules, &self.hierarchy);
+        let mut fault = fault.map(GuardError::Surroundings);
+        self.unwritten |= !notices.is_empty();
+        if self.unwritten && self.mode != Mode::Detach {
+            match self.fill() {
+                Ok(()) => self.unwritten = false,
+                Err(error) => fault = fault.or(Some(error)),
+            }
         }
-        let mut notices: Vec<Notice> = changes
-            .into_iter()
-            .map(|(path, present)| Notice::Cgroup { path, present })
-            .collect();
-        // One that cannot be mended must not keep the others from it.
-        let mut fault = None;
         for index in 0..self.links.len() {
             match self.watch_link(index) {
                 Ok(notice) => notices.extend(notice),
                 Err(error) => fault = fault.or(Some(error)),
             }
         }
-        fault.map_or(Ok(notices), Err)
+        (notices, fault)
     }
 
     /// Whether the gateway's slice exists.
@@ -250,6 +264,12 @@ impl Guard {
         Ok(self.maps.lost()?)
     }
 
+    /// Why foreign connections that were open could not all be cut, when enforcing began. They
+    /// hang until their own time-outs.
+    pub fn uncut(&self) -> Option<&GuardError> {
+        self.uncut.as_ref()
+    }
+
     /// Sockets of foreign connections that were destroyed so far.
     pub fn destroyed(&self) -> u64 {
         self.destroyed
@@ -263,6 +283,10 @@ impl Guard {
     /// Without a [`Guard`]: changes the mode of what is pinned, `Detach` included. For the way out
     /// of a lock-out while the service is down. False if nothing is pinned.
     pub fn set_pinned(pins: &Path, mode: Mode) -> Result<bool, GuardError> {
+        if !pins.exists() {
+            return Ok(false);
+        }
+        let _lock = pins::prepare(pins)?;
         let mut found = false;
         for hook in Hook::ALL {
             let id = link::pinned_program(pins, hook).map_err(|source| GuardError::Attach {
@@ -272,9 +296,13 @@ impl Guard {
             let Some(id) = id else {
                 continue;
             };
-            if mode == Mode::Detach {
+            // The one that takes notes reads no settings.
+            if mode == Mode::Detach || hook == Hook::Origin {
                 found = true;
-            } else if let Some(mut foreign) = Foreign::find(id) {
+            } else {
+                let mut foreign = Foreign::find(id).ok_or(GuardError::OtherVersion {
+                    program: hook.name(),
+                })?;
                 let settings = foreign.get()?;
                 foreign.set(&Settings {
                     enforce: u32::from(mode == Mode::Enforce),

@@ -5,7 +5,7 @@ use aya::maps::lpm_trie::Key;
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, RingBuf};
 use aya::programs::loaded_programs;
 use gateway_ebpf::abi::{
-    Endpoint, Event, Program, Reason, Service, Settings, Source, VERDICTS, verdict,
+    Endpoint, Event, Program, RING_BYTES, Reason, Service, Settings, Source, VERDICTS, verdict,
 };
 use gateway_ebpf::quick::Ports;
 
@@ -95,9 +95,12 @@ impl Maps {
         Ok(self.lost.get(&0, 0)?.iter().sum())
     }
 
-    /// Takes every event out of the ring.
+    /// Takes the events out of the ring, no more than fit into it: new ones may come as fast.
     pub(crate) fn events(&mut self, mut take: impl FnMut(&Event)) {
-        while let Some(item) = self.events.next() {
+        for _ in 0..RING_BYTES as usize / Event::SIZE {
+            let Some(item) = self.events.next() else {
+                return;
+            };
             // The programs write nothing else.
             if let Ok(bytes) = <&[u8; Event::SIZE]>::try_from(&*item) {
                 take(&Event::from_bytes(bytes));

@@ -55,13 +55,19 @@ pub(crate) fn last_epoch(pins: &Path) -> Option<u32> {
 
 /// Removes everything that is pinned: nothing is attached after it unless somebody holds it.
 pub(crate) fn unpin(pins: &Path) -> Result<(), GuardError> {
+    unpin_links(pins)?;
+    remove_notes(pins)
+}
+
+/// Removes the pins of the programs.
+pub(crate) fn unpin_links(pins: &Path) -> Result<(), GuardError> {
     for hook in Hook::ALL {
         link::remove_pinned(pins, hook).map_err(|source| GuardError::Detach {
             program: hook.name(),
             source,
         })?;
     }
-    remove_notes(pins)
+    Ok(())
 }
 
 /// Makes void what sockets were noted as.

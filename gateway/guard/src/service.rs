@@ -133,13 +133,9 @@ impl Service {
 
     fn look(&mut self) {
         self.write_events();
-        let fault = match self.guard.watch() {
-            Ok(notices) => {
-                notices.into_iter().for_each(|notice| self.tell(&notice));
-                None
-            }
-            Err(error) => Some(error.to_string()),
-        };
+        let (notices, fault) = self.guard.watch();
+        notices.iter().for_each(|notice| self.tell(notice));
+        let fault = fault.map(|error| error.to_string());
         if fault != self.watch_fault {
             match &fault {
                 Some(error) => tracing::error!(error, "watching the guard fails"),
@@ -158,6 +154,9 @@ impl Service {
                     "a cgroup went"
                 };
                 tracing::info!(cgroup = path, "{what}");
+            }
+            Notice::Namespace { path } => {
+                tracing::info!(namespace = %path.display(), "another namespace has this name now");
             }
             Notice::Reattached { program, found } => {
                 self.reattached += 1;

@@ -1,10 +1,12 @@
 //! What the rules name, looked up on this host.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use gateway_ebpf::abi::Ancestor;
 
 use crate::cgroup::Hierarchy;
+use crate::guard::Notice;
 use crate::namespace;
 use crate::rules::{Exception, Rules};
 use crate::tables::{Found, FoundService};
@@ -13,26 +15,32 @@ use crate::tables::{Found, FoundService};
 #[derive(Debug)]
 pub(crate) struct Surroundings {
     found: Found,
-    /// The inode of each local endpoint's namespace file, by which a new one is noticed.
-    inodes: Vec<Option<u64>>,
+}
+
+/// What a look found.
+#[derive(Debug, Default)]
+pub(crate) struct Look {
+    /// What came, went, or was made anew, as far as it could be looked up.
+    pub(crate) notices: Vec<Notice>,
+    /// What could not be looked up; the rest was.
+    pub(crate) fault: Option<io::Error>,
 }
 
 impl Surroundings {
     /// Looks everything up. A missing cgroup is no fault; a missing namespace is.
     pub(crate) fn find(rules: &Rules, hierarchy: &Hierarchy) -> io::Result<Self> {
-        let mut surroundings = Self {
-            found: Found {
-                services: vec![FoundService::default(); rules.locals.len()],
-                ..Found::default()
-            },
-            inodes: vec![None; rules.locals.len()],
+        let mut found = Found {
+            services: vec![FoundService::default(); rules.locals.len()],
+            ..Found::default()
         };
-        for (local, service) in rules.locals.iter().zip(&mut surroundings.found.services) {
+        for (local, service) in rules.locals.iter().zip(&mut found.services) {
             service.namespace = namespace::cookie(local.namespace.as_deref())?;
         }
-        surroundings.inodes = rules.locals.iter().map(inode).collect();
-        surroundings.look(rules, hierarchy)?;
-        Ok(surroundings)
+        let mut surroundings = Self { found };
+        match surroundings.look(rules, hierarchy).fault {
+            None => Ok(surroundings),
+            Some(fault) => Err(fault),
+        }
     }
 
     /// What was found last.
@@ -40,55 +48,60 @@ impl Surroundings {
         &self.found
     }
 
-    /// Looks again; the paths of the cgroups that came, went, or were made anew, each with whether
-    /// it is there.
-    pub(crate) fn look(
-        &mut self,
-        rules: &Rules,
-        hierarchy: &Hierarchy,
-    ) -> io::Result<Vec<(String, bool)>> {
-        let mut changes = Vec::new();
-        let mut follow = |path: &str, known: &mut Option<_>| -> io::Result<()> {
-            let now = hierarchy.ancestor(path)?;
-            if now != *known {
-                changes.push((path.to_owned(), now.is_some()));
-                *known = now;
-            }
-            Ok(())
-        };
-        follow(&rules.slice, &mut self.found.slice)?;
+    /// Looks again.
+    pub(crate) fn look(&mut self, rules: &Rules, hierarchy: &Hierarchy) -> Look {
+        let mut look = Look::default();
+        look.cgroup(hierarchy, &rules.slice, &mut self.found.slice);
         for (local, service) in rules.locals.iter().zip(&mut self.found.services) {
-            follow(&local.service, &mut service.cgroup)?;
+            look.cgroup(hierarchy, &local.service, &mut service.cgroup);
+            if let Some(path) = &local.namespace {
+                look.namespace(path, &mut service.namespace);
+            }
         }
-        let cgroups = rules
+        let cgroups: Vec<_> = rules
             .exceptions
             .iter()
             .filter_map(|exception| match exception {
                 Exception::Cgroup(path) => Some(path),
                 Exception::Uid(_) => None,
-            });
-        let cgroups: Vec<_> = cgroups.collect();
+            })
+            .collect();
         self.found.exceptions.resize(cgroups.len(), None);
         for (path, known) in cgroups.into_iter().zip(&mut self.found.exceptions) {
-            follow(path, known)?;
+            look.cgroup(hierarchy, path, known);
         }
-        for ((local, service), known) in rules
-            .locals
-            .iter()
-            .zip(&mut self.found.services)
-            .zip(&mut self.inodes)
-        {
-            let now = inode(local);
-            if now.is_some() && now != *known {
-                service.namespace = namespace::cookie(local.namespace.as_deref())?;
-                *known = now;
-            }
-        }
-        Ok(changes)
+        look
     }
 }
 
-fn inode(local: &crate::rules::Local) -> Option<u64> {
-    let path = local.namespace.as_ref()?;
-    Some(fs::metadata(path).ok()?.ino())
+impl Look {
+    fn cgroup(&mut self, hierarchy: &Hierarchy, path: &str, known: &mut Option<Ancestor>) {
+        match hierarchy.ancestor(path) {
+            Ok(now) if now == *known => {}
+            Ok(now) => {
+                *known = now;
+                self.notices.push(Notice::Cgroup {
+                    path: path.to_owned(),
+                    present: now.is_some(),
+                });
+            }
+            Err(error) => self.fault = self.fault.take().or(Some(error)),
+        }
+    }
+
+    /// By its cookie: the kernel gives the inode numbers of namespaces again. While the name leads
+    /// nowhere, the last namespace counts: processes may live in it yet.
+    fn namespace(&mut self, path: &Path, known: &mut u64) {
+        match namespace::cookie(Some(path)) {
+            Ok(now) if now == *known => {}
+            Ok(now) => {
+                *known = now;
+                self.notices.push(Notice::Namespace {
+                    path: path.to_owned(),
+                });
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => self.fault = self.fault.take().or(Some(error)),
+        }
+    }
 }

@@ -14,6 +14,11 @@ impl Service {
         let mode = self.guard.mode();
         let links = self.links();
         let mut findings: Vec<_> = self.findings.iter().map(status::Found::from).collect();
+        findings.extend(self.guard.uncut().map(|error| status::Found {
+            name: "connections_uncut".into(),
+            severity: Severity::Warning,
+            message: format!("{error}; those open before enforcement hang instead"),
+        }));
         let mut fault = |name: &str, message: String| {
             findings.push(status::Found {
                 name: name.into(),
