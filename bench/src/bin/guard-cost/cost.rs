@@ -41,8 +41,9 @@ impl Round {
     }
 }
 
-/// Measures in rounds, with guard and empty programs attached all the time.
-pub(crate) fn measure(rules: &Rules, traffic: &Traffic<'_>, rounds: usize) -> Result<Vec<Round>> {
+/// Measures one round, with guard and empty programs attached all the time. They are loaded anew
+/// for it: where in memory they come to lie is a part of the spread.
+pub(crate) fn measure(rules: &Rules, traffic: &Traffic<'_>) -> Result<Round> {
     let options = Options {
         pins: None,
         programs: None,
@@ -58,7 +59,7 @@ pub(crate) fn measure(rules: &Rules, traffic: &Traffic<'_>, rounds: usize) -> Re
         baseline: &baseline,
         traffic,
     };
-    (0..rounds).map(|_| meter.round()).collect()
+    meter.round()
 }
 
 struct Meter<'a> {
