@@ -1,5 +1,6 @@
 //! The commands that talk to the service, and do without it where that is safe.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -95,13 +96,16 @@ fn places(config: &Guard) -> Places<'_> {
 }
 
 fn print(how: &How, json: &impl Serialize, text: &impl std::fmt::Display) -> Result<(), Failure> {
-    if how.json {
-        let json = serde_json::to_string(json).map_err(work)?;
-        println!("{json}");
+    let text = if how.json {
+        serde_json::to_string(json).map_err(work)?
     } else {
-        println!("{text}");
+        text.to_string()
+    };
+    match writeln!(std::io::stdout(), "{text}") {
+        // Whoever reads may have seen enough, as `head` has.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(work(error)),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn exit_code(status: &Status) -> ExitCode {
