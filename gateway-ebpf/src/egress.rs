@@ -5,7 +5,7 @@ use aya_ebpf::macros::cgroup_skb;
 use aya_ebpf::programs::SkBuffContext;
 use gateway_ebpf::abi::{Endpoint, Event, Program, Reason, Settings};
 use gateway_ebpf::packet::{Kind, Segment, parse};
-use gateway_ebpf::quick::{Look, look};
+use gateway_ebpf::quick::{Brief, Look, look};
 
 use crate::maps::{REMOTE_PORTS, REMOTES, has};
 use crate::skb::{Skb, Socket, event_of};
@@ -44,7 +44,7 @@ fn decide(skb: &Skb<'_>, segment: &Segment) -> i32 {
     if socket.is_kernels_own() && !segment.data && segment.flags & Segment::SYN == 0 {
         return pass(Program::Egress, Reason::Closing, enforce);
     }
-    let event = event_of(segment, skb.interface(), socket.cgroup());
+    let event = event_of(skb, &Brief::from(segment), socket.cgroup());
     refuse_packet(event, Program::Egress, Reason::NotGateway, enforce)
 }
 

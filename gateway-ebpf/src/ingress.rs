@@ -8,8 +8,8 @@ use aya_ebpf::macros::cgroup_skb;
 use aya_ebpf::maps::lpm_trie::Key;
 use aya_ebpf::programs::SkBuffContext;
 use gateway_ebpf::abi::{Endpoint, Event, Program, Reason, Service, Source};
-use gateway_ebpf::packet::{Kind, Segment, parse};
-use gateway_ebpf::quick::{Look, look};
+use gateway_ebpf::packet::{Kind, Packet as _, Segment, parse};
+use gateway_ebpf::quick::{Brief, Look, brief, destination, look, octets, source};
 
 use crate::maps::{ADDRESSES, ALLOWED, LOCAL_PORTS, SERVICES, has};
 use crate::skb::{Sender, Skb, event_of};
@@ -26,12 +26,15 @@ pub fn ingress(context: SkBuffContext) -> i32 {
             if let Some(verdict) = verified(&skb) {
                 return verdict;
             }
+            if let Some(segment) = brief(&skb, skb.length()) {
+                return decide(&skb, &segment);
+            }
         }
         Look::Longer => {}
     }
     match parse(&skb) {
         Kind::Other => PASS,
-        Kind::Tcp(segment) => decide(&skb, &segment),
+        Kind::Tcp(segment) => decide(&skb, &Brief::from(&segment)),
         Kind::Unreadable(destination) => unreadable(&skb, destination),
     }
 }
@@ -45,7 +48,7 @@ fn verified(skb: &Skb<'_>) -> Option<i32> {
 }
 
 #[inline(always)]
-fn decide(skb: &Skb<'_>, segment: &Segment) -> i32 {
+fn decide(skb: &Skb<'_>, segment: &Brief) -> i32 {
     // SAFETY: the element may be replaced meanwhile, never torn: hash maps swap whole elements.
     let Some(service) = (unsafe { SERVICES.get(segment.destination_port) }) else {
         return PASS;
@@ -65,10 +68,7 @@ fn decide(skb: &Skb<'_>, segment: &Segment) -> i32 {
         && (service.flags & Service::CHECK_UID == 0 || skb.uid() == service.uid);
     // Whoever listens on every address stands where the service does: its cgroup may be one that
     // is not known here yet.
-    if !is_service
-        && !socket.is_on_every_address()
-        && !is_protected(service, &segment.destination, segment.destination_port)
-    {
+    if !is_service && !socket.is_on_every_address() && !is_protected(service, skb, segment) {
         return PASS;
     }
     // A reset ends a connection, whoever sends it; without it one end would wait for nothing.
@@ -91,7 +91,7 @@ fn decide(skb: &Skb<'_>, segment: &Segment) -> i32 {
             }
             Sender::Closed | Sender::None => Reason::NoSender,
         }
-    } else if is_listed(segment) {
+    } else if is_listed(skb, segment) {
         Reason::Listed
     } else {
         Reason::NotListed
@@ -108,7 +108,7 @@ fn decide(skb: &Skb<'_>, segment: &Segment) -> i32 {
         }
         return pass(Program::Ingress, reason, enforce);
     }
-    let event = event_of(segment, interface, cgroup);
+    let event = event_of(skb, segment, cgroup);
     refuse_packet(event, Program::Ingress, reason, enforce)
 }
 
@@ -147,21 +147,30 @@ fn unreadable(skb: &Skb<'_>, destination: Option<[u8; 16]>) -> i32 {
 }
 
 #[inline(always)]
-fn is_protected(service: &Service, address: &[u8; 16], port: u16) -> bool {
+fn is_protected(service: &Service, skb: &Skb<'_>, segment: &Brief) -> bool {
+    if service.flags & Service::ANY_ADDRESS != 0 {
+        return true;
+    }
+    let Some(address) = destination(skb, segment.v4) else {
+        return true;
+    };
     let endpoint = Endpoint {
-        address: *address,
-        port,
+        address: octets(address, segment.v4),
+        port: segment.destination_port,
         padding: 0,
     };
     // SAFETY: only its presence counts.
-    service.flags & Service::ANY_ADDRESS != 0 || unsafe { ADDRESSES.get(endpoint) }.is_some()
+    unsafe { ADDRESSES.get(endpoint) }.is_some()
 }
 
 #[inline(always)]
-fn is_listed(segment: &Segment) -> bool {
+fn is_listed(skb: &Skb<'_>, segment: &Brief) -> bool {
+    let Some(address) = source(skb, segment.v4) else {
+        return false;
+    };
     let source = Source {
         port: segment.destination_port.to_be_bytes(),
-        address: segment.source,
+        address: octets(address, segment.v4),
     };
     ALLOWED.get(&Key::new(Source::BITS, source)).is_some()
 }

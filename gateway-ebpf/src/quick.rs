@@ -3,6 +3,8 @@
 //! It reads a few words at fixed places. Whatever is not in the plainest form is left to
 //! [`crate::packet::parse`].
 
+use crate::packet::{Segment, mapped};
+
 /// A packet that starts with its IP header.
 pub trait Words {
     /// Four bytes as they lie in memory, at an offset that is a multiple of 4; `None` if the packet
@@ -17,8 +19,102 @@ pub enum Look {
     Longer,
     /// Not TCP.
     Other,
-    /// TCP without options of IP, to this port (host order).
+    /// TCP behind a plain IP header, to this port (host order).
     Tcp(u16),
+}
+
+/// What decides about a TCP segment, but for its addresses, which stand at fixed places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Brief {
+    /// It is IPv4.
+    pub v4: bool,
+    /// Host order.
+    pub source_port: u16,
+    /// Host order.
+    pub destination_port: u16,
+    /// As [`Segment::flags`].
+    pub flags: u8,
+    /// Whether something follows the TCP header.
+    pub data: bool,
+}
+
+impl From<&Segment> for Brief {
+    #[inline(always)]
+    fn from(segment: &Segment) -> Self {
+        Self {
+            v4: segment.v4,
+            source_port: segment.source_port,
+            destination_port: segment.destination_port,
+            flags: segment.flags,
+            data: segment.data,
+        }
+    }
+}
+
+/// The brief of what [`look`] found to be [`Look::Tcp`]; `None` if its TCP header is broken.
+/// `length` is the packet's in bytes.
+#[inline(always)]
+pub fn brief(packet: &impl Words, length: u32) -> Option<Brief> {
+    let [version, ..] = packet.word(0)?.to_ne_bytes();
+    let v4 = version >> 4 == 4;
+    let (ports, flags) = if v4 {
+        (packet.word(20)?, packet.word(32)?)
+    } else {
+        (packet.word(40)?, packet.word(52)?)
+    };
+    let [source_high, source_low, high, low] = ports.to_ne_bytes();
+    let [offset, flags, ..] = flags.to_ne_bytes();
+    let header = u32::from(offset >> 4) * 4;
+    if header < 20 {
+        return None;
+    }
+    let start = if v4 { 20 } else { 40 };
+    Some(Brief {
+        v4,
+        source_port: u16::from_be_bytes([source_high, source_low]),
+        destination_port: u16::from_be_bytes([high, low]),
+        flags,
+        data: length > start + header,
+    })
+}
+
+/// A packet's source, as it lies in memory: one word for IPv4, else four.
+#[inline(always)]
+pub fn source(packet: &impl Words, v4: bool) -> Option<[u32; 4]> {
+    address(packet, v4, if v4 { 12 } else { 8 })
+}
+
+/// A packet's destination, as [`source`].
+#[inline(always)]
+pub fn destination(packet: &impl Words, v4: bool) -> Option<[u32; 4]> {
+    address(packet, v4, if v4 { 16 } else { 24 })
+}
+
+#[inline(always)]
+fn address(packet: &impl Words, v4: bool, at: usize) -> Option<[u32; 4]> {
+    let first = packet.word(at)?;
+    if v4 {
+        return Some([first, 0, 0, 0]);
+    }
+    Some([
+        first,
+        packet.word(at + 4)?,
+        packet.word(at + 8)?,
+        packet.word(at + 12)?,
+    ])
+}
+
+/// The 16 bytes of an address in words.
+#[inline(always)]
+pub fn octets(words: [u32; 4], v4: bool) -> [u8; 16] {
+    if v4 {
+        return mapped(words[0].to_ne_bytes());
+    }
+    let mut octets = [0; 16];
+    for i in 0..4 {
+        octets[i * 4..i * 4 + 4].copy_from_slice(&words[i].to_ne_bytes());
+    }
+    octets
 }
 
 /// Looks at a packet.
@@ -138,7 +234,23 @@ mod tests {
             Look::Tcp(port) => {
                 tcp += 1;
                 match parse(&Bytes(bytes)) {
-                    Kind::Tcp(segment) => assert_eq!(segment.destination_port, port),
+                    Kind::Tcp(segment) => {
+                        assert_eq!(segment.destination_port, port);
+                        let packet = Bytes(bytes);
+                        // It needs the whole word in which the flags stand, as every TCP header has.
+                        if let Some(brief) = brief(&packet, bytes.len() as u32) {
+                            assert_eq!(brief, Brief::from(&segment));
+                        } else {
+                            assert!(bytes.len() < 56);
+                        }
+                        let ends = (
+                            source(&packet, segment.v4),
+                            destination(&packet, segment.v4),
+                        );
+                        let ends = (ends.0.unwrap(), ends.1.unwrap());
+                        assert_eq!(octets(ends.0, segment.v4), segment.source);
+                        assert_eq!(octets(ends.1, segment.v4), segment.destination);
+                    }
                     Kind::Unreadable(_) => assert!(bytes.len() < 54),
                     Kind::Other => panic!("{bytes:?}"),
                 }

@@ -10,8 +10,8 @@ use aya_ebpf::helpers::generated::{
 };
 use aya_ebpf::programs::SkBuffContext;
 use gateway_ebpf::abi::{Ancestor, Event, Settings};
-use gateway_ebpf::packet::{Packet, Segment};
-use gateway_ebpf::quick::Words;
+use gateway_ebpf::packet::Packet;
+use gateway_ebpf::quick::{Brief, Words, destination, octets, source};
 
 use crate::maps::{EXCEPTED, ORIGIN, VERIFIED, has_namespace_helper, raw};
 
@@ -108,20 +108,25 @@ impl Skb<'_> {
 
     /// Asks who sent a segment that came over lo: the socket with the reversed addresses.
     #[inline(always)]
-    pub fn sender(&self, segment: &Segment, settings: &Settings) -> Sender {
+    pub fn sender(&self, segment: &Brief, settings: &Settings) -> Sender {
+        let (Some(source), Some(destination)) =
+            (source(self, segment.v4), destination(self, segment.v4))
+        else {
+            return Sender::None;
+        };
         // As in a packet that goes to it: its own address is the destination.
         let ports = u32::from(segment.destination_port.to_be())
             | u32::from(segment.source_port.to_be()) << 16;
         let mut tuple = [0u32; 9];
         let length = if segment.v4 {
-            tuple[0] = word(&segment.destination, 12);
-            tuple[1] = word(&segment.source, 12);
+            tuple[0] = destination[0];
+            tuple[1] = source[0];
             tuple[2] = ports;
             12
         } else {
             for i in 0..4 {
-                tuple[i] = word(&segment.destination, i * 4);
-                tuple[4 + i] = word(&segment.source, i * 4);
+                tuple[i] = destination[i];
+                tuple[4 + i] = source[i];
             }
             tuple[8] = ports;
             36
@@ -297,26 +302,16 @@ pub fn is_excepted(uid: u32, settings: &Settings) -> bool {
 
 /// What an event says about a segment.
 #[inline(always)]
-pub fn event_of(segment: &Segment, interface: u32, cgroup: u64) -> Event {
+pub fn event_of(skb: &Skb<'_>, segment: &Brief, cgroup: u64) -> Event {
     Event {
         cgroup,
-        interface,
-        source: segment.source,
-        destination: segment.destination,
+        interface: skb.interface(),
+        source: octets(source(skb, segment.v4).unwrap_or_default(), segment.v4),
+        destination: octets(destination(skb, segment.v4).unwrap_or_default(), segment.v4),
         source_port: segment.source_port,
         destination_port: segment.destination_port,
         ..Event::default()
     }
-}
-
-#[inline(always)]
-fn word(address: &[u8; 16], at: usize) -> u32 {
-    u32::from_ne_bytes([
-        address[at],
-        address[at + 1],
-        address[at + 2],
-        address[at + 3],
-    ])
 }
 
 const CURRENT_NAMESPACE: u64 = -1i64 as u64;
