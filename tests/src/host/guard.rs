@@ -1,8 +1,12 @@
 //! The guard as a process: `connect-gateway guard run --unpinned`.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -46,10 +50,11 @@ impl<'a> GuardSetup<'a> {
     /// In that mode.
     pub fn new(host: &'a Host, mode: &str) -> Self {
         let file = |name: &str| format!("{:?}", host.dir.path().join(name));
+        let run = run_directory(host);
         let top = [
             ("mode", format!("{mode:?}")),
             ("slice", format!("{:?}", host.slice().path)),
-            ("socket", file("guard.sock")),
+            ("socket", format!("{:?}", run.join("guard.sock"))),
             ("metrics", format!("{METRICS:?}")),
             ("pins", file("pins")),
             ("override_file", file("override.json")),
@@ -203,9 +208,11 @@ impl Guard<'_> {
             .sum()
     }
 
-    /// What its metrics listener says.
+    /// What its metrics listener says, once it is sure to be news: it gives an answer again for a
+    /// second.
     #[track_caller]
     pub fn metrics(&self) -> Metrics {
+        thread::sleep(Duration::from_secs(1));
         let request = Request::get("/metrics")
             .on(METRICS)
             .field("Connection", "close");
@@ -250,6 +257,17 @@ impl Guard<'_> {
         let status = self.process.wait();
         assert!(status.success(), "{status}: {}", self.log());
     }
+}
+
+/// The directory of the guard's socket, which the gateway's group may enter, as its unit makes it.
+fn run_directory(host: &Host) -> PathBuf {
+    let run = host.dir.path().join("run");
+    if !run.exists() {
+        std::fs::create_dir(&run).unwrap();
+        chown(&run, None, Some(Host::GATEWAY)).unwrap();
+        std::fs::set_permissions(&run, Permissions::from_mode(0o750)).unwrap();
+    }
+    run
 }
 
 const METRICS: &str = "127.0.0.1:9146";

@@ -59,6 +59,8 @@ impl Host {
     pub const SERVICE: u32 = 60_100;
     /// The user of hosted content.
     pub const HOSTED: u32 = 60_200;
+    /// The gateway's user, and its group.
+    pub const GATEWAY: u32 = 60_400;
     /// Nobody in particular.
     pub const OUTSIDER: u32 = 60_300;
 

@@ -126,7 +126,7 @@ fn pidfd_getfd_by_the_gateways_own_user() {
     let host = &site.host;
     let guard = site.guard("enforce", Layer::All);
     let victim = host.spawn_program(
-        &host.gateway().as_user(Whole::GATEWAY),
+        &host.gateway().as_user(Host::GATEWAY),
         attacker_binary().to_str().unwrap(),
         &["hold", "127.0.0.1:3939"],
     );
@@ -166,7 +166,7 @@ fn the_gateway_holds_no_descriptor_that_decides() {
 
 /// By a process of the gateway's user, elsewhere.
 fn steal(host: &Host, pid: u32) -> Outcome {
-    let thief = host.outsider().as_user(Whole::GATEWAY);
+    let thief = host.outsider().as_user(Host::GATEWAY);
     let pid = pid.to_string();
     host.attempt(&thief, &["steal", "--port", "3939", "--pid", &pid])
 }

@@ -25,9 +25,6 @@ pub(crate) enum Hop {
 }
 
 impl<'a> Whole<'a> {
-    /// The gateway's user.
-    pub(crate) const GATEWAY: u32 = 60_400;
-
     /// Starts everything, in `enforce`.
     #[track_caller]
     pub(crate) fn start(host: &'a Host, hop: Hop) -> Self {
@@ -61,7 +58,7 @@ impl<'a> Whole<'a> {
         let guard = rules.start_with(&prepared.config());
         // The gateway writes its ready file there.
         set_permissions(&dir, Permissions::from_mode(0o777)).unwrap();
-        let launcher = host.gateway().as_user(Self::GATEWAY).launcher();
+        let launcher = host.gateway().as_user(Host::GATEWAY).launcher();
         let launcher: Vec<_> = launcher.iter().map(String::as_str).collect();
         let gateway = host.namespace.run(|| prepared.start_by(&launcher));
         Self {
