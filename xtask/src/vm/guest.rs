@@ -26,6 +26,11 @@ pub(super) const FILES: &[(&str, &str, bool)] = &[
         true,
     ),
     (
+        "usr/lib/sysusers.d/vm.conf",
+        "u vm-attacker - \"Whoever tries to reach Connect around the gateway\"\n",
+        false,
+    ),
+    (
         "etc/systemd/system/vm-checks.service",
         include_str!("guest/vm-checks.service"),
         false,

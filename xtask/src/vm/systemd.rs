@@ -59,7 +59,6 @@ pub(super) fn run(
 /// The initramfs: brings the disk up, and what is tested onto it.
 fn tree(workspace: &Workspace, rig: &Rig, payload: &Payload, root: &Path) -> Result<Tree> {
     let tree = Tree::new(root.to_path_buf(), guest::SYSTEMD)?;
-    tree.tool("modprobe")?;
     tree.modules(&rig.kernel)?;
     let place = |path: &str| Path::new(guest::PAYLOAD_AT).join(path);
     for (at, text, program) in guest::FILES {

@@ -80,6 +80,6 @@ fn script(workspace: &Workspace, payload: &Payload) -> Result<String> {
 }
 
 /// Programs that tests start, or that the kernel does.
-const TOOLS: &[&str] = &["ip", "modprobe", "nft", "setpriv", "ss"];
+const TOOLS: &[&str] = &["ip", "nft", "setpriv", "ss"];
 /// In emulation a test may take a minute.
 const SILENCE: Duration = Duration::from_secs(300);

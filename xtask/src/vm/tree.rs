@@ -79,8 +79,12 @@ impl Tree {
         fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))
     }
 
-    /// Adds [`MODULES`] of a kernel, and those that they need.
+    /// Adds [`MODULES`] of a kernel, those that they need, and the program that loads them, where
+    /// the kernel expects it.
     pub(super) fn modules(&self, kernel: &Kernel) -> Result<()> {
+        let modprobe = locate("modprobe")?;
+        self.libraries(&modprobe)?;
+        self.copy(&modprobe, "sbin/modprobe")?;
         let list = kernel.modules.join("modules.dep");
         let list =
             fs::read_to_string(&list).with_context(|| format!("cannot read {}", list.display()))?;

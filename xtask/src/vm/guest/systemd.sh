@@ -20,7 +20,7 @@ install() {
         echo 0123456789abcdef0123456789abcdef >/disk/etc/machine-id &&
         chroot /disk sh -eux -c '
             cd /etc/connect-gateway
-            systemd-sysusers connect-gateway.conf
+            systemd-sysusers connect-gateway.conf vm.conf
             openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
                 -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 \
                 -keyout key.pem -out chain.pem
@@ -29,11 +29,13 @@ install() {
             chmod 750 .
             chmod 640 *
             systemctl enable connect-gateway-guard connect-gateway rstudio-connect \
-                vm-attacker vm-checks'
+                vm-attacker vm-checks
+            # Nobody logs in, and without udev it would wait for the device.
+            systemctl mask serial-getty@ttyS0'
 }
 
 for module in virtio_pci virtio_blk ext4; do
-    modprobe "$module" || fail "no $module"
+    /sbin/modprobe "$module" || fail "no $module"
 done
 tries=0
 until [ -e /dev/vda ]; do
