@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -54,6 +55,11 @@ impl Drop for Cgroups {
 }
 
 impl Cgroup {
+    /// Its id, as the kernel's programs give it: its directory's inode number.
+    pub fn id(&self) -> u64 {
+        fs::metadata(&self.dir).unwrap().ino()
+    }
+
     /// Ends every process in it and below.
     pub fn kill(&self) {
         fs::write(self.dir.join("cgroup.kill"), "1").unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gateway_tests::attacker::Outcome;
 use gateway_tests::harness::poll;
-use gateway_tests::host::{Guard, GuardSetup};
+use gateway_tests::host::{Cgroup, Guard, GuardSetup};
 use serde_json::Value;
 
 use crate::site::{Layer, Site};
@@ -93,7 +93,7 @@ fn both_report(programs: &str, expected: &[(&str, &str, &str)]) {
 struct Report {
     program: String,
     reason: String,
-    /// The last part of its path; empty if unknown.
+    /// The last part of its path; empty if it is not known who it was.
     cgroup: String,
 }
 
@@ -138,7 +138,7 @@ fn everything(site: &Site, guard: &Guard<'_>, mode: &str) -> BTreeSet<Report> {
         }
     }
     site.gateway_reaches();
-    reports(guard, audit)
+    reports(site, guard, audit)
 }
 
 /// Tries something once more if the log had no room for all that it gave rise to: it takes a
@@ -167,7 +167,7 @@ fn is_taken(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Refused { errno, .. } if *errno == taken)
 }
 
-fn reports(guard: &Guard<'_>, audit: bool) -> BTreeSet<Report> {
+fn reports(site: &Site, guard: &Guard<'_>, audit: bool) -> BTreeSet<Report> {
     let action = if audit { "would_refuse" } else { "refused" };
     let verdicts = guard.verdicts();
     assert!(
@@ -184,11 +184,17 @@ fn reports(guard: &Guard<'_>, audit: bool) -> BTreeSet<Report> {
         .map(|event| {
             assert_eq!(event["enforced"], !audit, "{event}");
             assert_eq!(event["endpoint"], "*:3939", "{event}");
-            let cgroup = event["cgroup"].as_str().unwrap_or_default();
+            // By its id: the path of a process that has ended may not be known any more.
+            let cgroup = site
+                .strangers()
+                .map(|who| who.cgroup().clone())
+                .into_iter()
+                .find(|cgroup| Some(cgroup.id()) == event["cgroup_id"].as_u64());
+            let name = |cgroup: Cgroup| cgroup.path.rsplit('/').next().unwrap().to_owned();
             Report {
                 program: text(event, "program"),
                 reason: text(event, "reason"),
-                cgroup: cgroup.rsplit('/').next().unwrap_or_default().to_owned(),
+                cgroup: cgroup.map(name).unwrap_or_default(),
             }
         })
         .collect()

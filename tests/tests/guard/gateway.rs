@@ -18,7 +18,7 @@ fn everything_of_the_gateways_passes() {
     let places = [
         Who::root(host.slice()),
         host.gateway(),
-        Who::user(&below, 60_400),
+        Who::user(&below, Host::GATEWAY),
     ];
     for who in &places {
         for target in ADDRESSES {
