@@ -1,10 +1,11 @@
 //! Cgroups of version 2: where they are mounted, which id a path has, whose they are.
 
-use std::ffi::OsString;
+use std::collections::{BTreeMap, VecDeque};
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStringExt as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use gateway_ebpf::abi::Ancestor;
@@ -19,7 +20,8 @@ pub struct Hierarchy {
 /// A cgroup that exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cgroup {
-    /// From the hierarchy's root; "/" is the root.
+    /// From the hierarchy's root; "/" is the root. Bytes that are not UTF-8 are replaced: no path of
+    /// the rules equals it then.
     pub path: String,
     /// As the kernel's helpers give it: the directory's inode number.
     pub id: u64,
@@ -48,7 +50,7 @@ impl Hierarchy {
             ));
         }
         let level = path.split('/').filter(|name| !name.is_empty()).count();
-        let Some(id) = directory_id(&self.directory(path)?)? else {
+        let Some(id) = directory_id(&self.directory(path.as_ref())?)? else {
             return Ok(None);
         };
         Ok(Some(Ancestor {
@@ -62,40 +64,54 @@ impl Hierarchy {
     /// which can happen only to a process that has ended and was not yet waited for.
     pub fn of_process(&self, pid: u32) -> io::Result<Cgroup> {
         let path = process_path(&fs::read(format!("/proc/{pid}/cgroup"))?)?;
-        match directory_id(&self.directory(&path)?)? {
+        let id = directory_id(&self.directory(&path)?)?;
+        let path = path.to_string_lossy().into_owned();
+        match id {
             Some(id) => Ok(Cgroup { path, id }),
             None => Err(io::Error::new(
                 io::ErrorKind::NotFound,
-                format!("the cgroup of process {pid} is gone: {path}"),
+                format!("the cgroup of process {pid} is gone: {}", printable(&path)),
             )),
         }
     }
 
-    /// The path of an id, by walking the tree; `None` if no cgroup has it now. Bytes of a name that
-    /// are not UTF-8 are replaced: it is for people.
-    pub fn path_of(&self, id: u64) -> io::Result<Option<String>> {
-        let mut found = None;
-        walk(&self.root, |directory, found_id| {
-            if found_id == id && found.is_none() {
-                found = Some(directory.to_path_buf());
+    /// The paths of cgroups by their ids: `limit` of them, those next to the root first. What cannot
+    /// be read is left out. Bytes of a name that are not UTF-8 are replaced: it is for people.
+    pub fn paths(&self, limit: usize) -> BTreeMap<u64, String> {
+        let mut paths = BTreeMap::new();
+        let mut waiting = VecDeque::from([self.root.clone()]);
+        while let Some(directory) = waiting.pop_front() {
+            let Ok(entries) = fs::read_dir(&directory) else {
+                continue;
+            };
+            for entry in entries.flatten() {
+                if paths.len() >= limit {
+                    return paths;
+                }
+                if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    continue;
+                }
+                let path = entry.path();
+                let below = path.strip_prefix(&self.root).unwrap_or(&path);
+                paths.insert(entry.ino(), format!("/{}", below.to_string_lossy()));
+                waiting.push_back(path);
             }
-        })?;
-        Ok(found.map(|directory| {
-            let below = directory.strip_prefix(&self.root).unwrap_or(&directory);
-            format!("/{}", below.to_string_lossy())
-        }))
+        }
+        paths
     }
 
     /// The ids of a cgroup and of everything below it; empty if it does not exist.
     pub fn subtree(&self, path: &str) -> io::Result<Vec<u64>> {
         let mut ids = Vec::new();
-        walk(&self.directory(path)?, |_, id| ids.push(id))?;
+        walk(&self.directory(path.as_ref())?, |id| ids.push(id))?;
         Ok(ids)
     }
 
-    fn directory(&self, path: &str) -> io::Result<PathBuf> {
-        match path.strip_prefix('/') {
-            Some(below) if below.split('/').all(|name| name != "..") => Ok(self.root.join(below)),
+    fn directory(&self, path: &OsStr) -> io::Result<PathBuf> {
+        match path.as_bytes().strip_prefix(b"/") {
+            Some(below) if below.split(|byte| *byte == b'/').all(|name| name != b"..") => {
+                Ok(self.root.join(OsStr::from_bytes(below)))
+            }
             _ => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 format!("{path:?} is not the path of a cgroup from the hierarchy's root"),
@@ -112,6 +128,20 @@ impl Cgroup {
             None => false,
         }
     }
+}
+
+/// A cgroup's path for a terminal or a log: whoever makes cgroups chooses their names. Whatever is
+/// not printable ASCII is escaped; backslashes stay, since systemd's own names have them.
+pub(crate) fn printable(path: &str) -> String {
+    let mut text = String::with_capacity(path.len());
+    for character in path.chars() {
+        if character == ' ' || character.is_ascii_graphic() {
+            text.push(character);
+        } else {
+            text.extend(character.escape_default());
+        }
+    }
+    text
 }
 
 /// Where cgroup v2 is mounted from its root on, as this process's cgroup namespace sees it
@@ -169,13 +199,12 @@ fn is_whole(root: &Path) -> io::Result<bool> {
 }
 
 /// The path in `/proc/PID/cgroup`: the line of hierarchy 0, which is version 2 (cgroups(7)).
-fn process_path(cgroups: &[u8]) -> io::Result<String> {
-    let path = cgroups
+fn process_path(cgroups: &[u8]) -> io::Result<OsString> {
+    cgroups
         .split(|byte| *byte == b'\n')
         .find_map(|line| line.strip_prefix(b"0::"))
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no cgroup of version 2"))?;
-    String::from_utf8(path.to_vec())
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "a cgroup's name is not UTF-8"))
+        .map(|path| OsString::from_vec(path.to_vec()))
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no cgroup of version 2"))
 }
 
 /// A cgroup's id; `None` if there is none at this path.
@@ -188,8 +217,9 @@ fn directory_id(path: &Path) -> io::Result<Option<u64>> {
 }
 
 /// Visits a directory and everything below it, parents first. What is removed meanwhile may be
-/// visited or not.
-fn walk(top: &Path, mut visit: impl FnMut(&Path, u64)) -> io::Result<()> {
+/// visited or not. What may not be read is left out, with what is below: its owner must not keep
+/// the rest from being visited.
+fn walk(top: &Path, mut visit: impl FnMut(u64)) -> io::Result<()> {
     let mut waiting = vec![top.to_path_buf()];
     let mut visited = 0;
     while let Some(directory) = waiting.pop() {
@@ -200,13 +230,15 @@ fn walk(top: &Path, mut visit: impl FnMut(&Path, u64)) -> io::Result<()> {
                 top.display()
             )));
         }
-        let Some(id) = directory_id(&directory)? else {
-            continue;
-        };
-        visit(&directory, id);
+        match directory_id(&directory) {
+            Ok(Some(id)) => visit(id),
+            Ok(None) => continue,
+            Err(error) if is_forbidden(&error) => continue,
+            Err(error) => return Err(error),
+        }
         match children(&directory) {
             Ok(children) => waiting.extend(children),
-            Err(error) if is_gone(&error) => {}
+            Err(error) if is_gone(&error) || is_forbidden(&error) => {}
             Err(error) => return Err(error),
         }
     }
@@ -234,6 +266,11 @@ fn is_gone(error: &io::Error) -> bool {
     )
 }
 
+/// Root without CAP_DAC_OVERRIDE may not read everything.
+fn is_forbidden(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
+
 /// linux/magic.h
 const CGROUP2_MAGIC: rustix::fs::FsWord = 0x6367_7270;
 
@@ -245,8 +282,14 @@ const MAX_CGROUPS: usize = 1 << 16;
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt as _, chown};
+
+    use rustix::thread::CapabilitySet;
+
     use super::*;
     use crate::sandbox::{self, Group};
+    use crate::scratch::Scratch;
 
     #[test]
     fn the_mount_is_found_among_others() {
@@ -282,7 +325,8 @@ mod tests {
         let cgroups = b"9:name=systemd:/x\n4:memory:/y\n0::/a.slice/b:c.service\n";
         assert_eq!(process_path(cgroups).unwrap(), "/a.slice/b:c.service");
         assert!(process_path(b"4:memory:/y\n").is_err());
-        assert!(process_path(b"0::/\xff\n").is_err());
+        let odd = process_path(b"0::/\xff\n").unwrap();
+        assert_eq!(odd.as_bytes(), b"/\xff");
     }
 
     #[test]
@@ -325,8 +369,8 @@ mod tests {
         let ancestor = hierarchy.ancestor(inner.path()).unwrap().unwrap();
         assert_eq!(ancestor.level, 2);
         assert_eq!(
-            hierarchy.path_of(ancestor.id).unwrap().as_deref(),
-            Some(inner.path())
+            hierarchy.paths(usize::MAX).get(&ancestor.id).unwrap(),
+            inner.path()
         );
         let outer_id = hierarchy.ancestor(outer.path()).unwrap().unwrap().id;
         assert_eq!(
@@ -335,7 +379,7 @@ mod tests {
         );
         // Below the root it looks like a cgroup file system all the same.
         assert!(is_whole(&hierarchy.root).unwrap());
-        assert!(!is_whole(&hierarchy.directory(inner.path()).unwrap()).unwrap());
+        assert!(!is_whole(&hierarchy.directory(inner.path().as_ref()).unwrap()).unwrap());
         let child = inner.spawn("cat", &[]);
         let cgroup = hierarchy.of_process(child.id()).unwrap();
         assert_eq!(cgroup.path, inner.path());
@@ -346,7 +390,7 @@ mod tests {
         let ended = child.end_unreaped();
         drop(inner);
         assert_eq!(hierarchy.ancestor(&path).unwrap(), None);
-        assert_eq!(hierarchy.path_of(ancestor.id).unwrap(), None);
+        assert!(!hierarchy.paths(usize::MAX).contains_key(&ancestor.id));
         assert!(hierarchy.subtree(&path).unwrap().is_empty());
         let error = hierarchy.of_process(ended.id()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
@@ -355,6 +399,82 @@ mod tests {
         let again = outer.child("inner");
         let ancestor_again = hierarchy.ancestor(again.path()).unwrap().unwrap();
         assert_ne!(ancestor_again.id, ancestor.id);
+    }
+
+    #[test]
+    fn paths_are_bounded_and_next_to_the_root_first() {
+        let scratch = Scratch::new();
+        for below in ["a/deep/deeper", "b", "c/deep"] {
+            fs::create_dir_all(scratch.path().join(below)).unwrap();
+        }
+        let hierarchy = Hierarchy {
+            root: scratch.path().to_owned(),
+        };
+        let paths = |limit| {
+            let mut paths: Vec<_> = hierarchy.paths(limit).into_values().collect();
+            paths.sort();
+            paths
+        };
+        assert_eq!(paths(3), ["/a", "/b", "/c"]);
+        let all = ["/a", "/a/deep", "/a/deep/deeper", "/b", "/c", "/c/deep"];
+        assert_eq!(paths(100), all);
+    }
+
+    /// Root has its rights here, and a name of the user's: what it may not read is left out.
+    #[test]
+    fn what_may_not_be_read_keeps_nothing_else_from_being_found() {
+        let Some(hierarchy) = sandbox::hierarchy() else {
+            return;
+        };
+        let outer = Group::new(&hierarchy);
+        let (closed, open) = (outer.child("closed"), outer.child("open"));
+        let directory = hierarchy.root.join(closed.path().trim_start_matches('/'));
+        chown(&directory, Some(60_200), None).unwrap();
+        fs::set_permissions(&directory, Permissions::from_mode(0o000)).unwrap();
+        let id = hierarchy.ancestor(open.path()).unwrap().unwrap().id;
+        let found = std::thread::scope(|scope| {
+            let look = || {
+                // Of this thread alone.
+                let mut sets = rustix::thread::capabilities(None).unwrap();
+                sets.effective -= CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
+                rustix::thread::set_capabilities(None, sets).unwrap();
+                assert!(fs::read_dir(&directory).is_err());
+                let ids = hierarchy.subtree(outer.path()).unwrap();
+                ids.contains(&id) && hierarchy.paths(usize::MAX).contains_key(&id)
+            };
+            scope.spawn(look).join().unwrap()
+        });
+        assert!(found);
+    }
+
+    #[test]
+    fn a_name_that_is_not_utf8_is_a_name() {
+        let Some(hierarchy) = sandbox::hierarchy() else {
+            return;
+        };
+        let outer = Group::new(&hierarchy);
+        let directory = hierarchy.root.join(outer.path().trim_start_matches('/'));
+        let odd = directory.join(OsStr::from_bytes(b"odd\xff\x1b[31m"));
+        fs::create_dir(&odd).unwrap();
+        let mut child = std::process::Command::new("cat")
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        fs::write(odd.join("cgroup.procs"), child.id().to_string()).unwrap();
+        let cgroup = hierarchy.of_process(child.id());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        while fs::remove_dir(&odd).is_err() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        let cgroup = cgroup.unwrap();
+        assert!(cgroup.is_in(outer.path()));
+        assert_eq!(
+            cgroup.path,
+            format!("{}/odd\u{fffd}\u{1b}[31m", outer.path())
+        );
+        assert!(printable(&cgroup.path).ends_with(r"/odd\u{fffd}\u{1b}[31m"));
+        assert_eq!(printable(r"/a\x2db.slice"), r"/a\x2db.slice");
     }
 
     #[test]

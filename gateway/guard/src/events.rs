@@ -1,20 +1,22 @@
 //! From the kernel's events to log lines: who asked for what, and why it was refused.
 
+mod paths;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use gateway_ebpf::abi::{Event, Program, Reason};
+use paths::Paths;
 
-use crate::cgroup::Hierarchy;
+use crate::cgroup::{Hierarchy, printable};
 use crate::rules::Rules;
 
 /// Writes events to the process log, not more of one kind than it can bear.
 #[derive(Debug)]
 pub(crate) struct EventLog {
-    cgroups: Hierarchy,
     rules: Rules,
-    paths: BTreeMap<u64, Option<String>>,
+    paths: Paths,
     limiter: Limiter,
 }
 
@@ -22,9 +24,8 @@ impl EventLog {
     /// Starts with nothing known.
     pub(crate) fn new(cgroups: Hierarchy, rules: Rules) -> Self {
         Self {
-            cgroups,
             rules,
-            paths: BTreeMap::new(),
+            paths: Paths::new(cgroups),
             limiter: Limiter::default(),
         }
     }
@@ -32,7 +33,11 @@ impl EventLog {
     /// Writes an event, unless there were too many of its kind within the second before `now`.
     pub(crate) fn write(&mut self, event: &Event, now: Instant) {
         if let Some(suppressed) = self.limiter.admit(event.program, event.reason, now) {
-            let path = self.path(event.cgroup);
+            let path = match (event.cgroup, event.pid) {
+                (0, _) => None,
+                (id, 0) => self.paths.of(id, now),
+                (id, pid) => self.paths.of_process(pid, id),
+            };
             Record::new(event, &self.rules, path, suppressed).write();
         }
     }
@@ -40,29 +45,6 @@ impl EventLog {
     /// How many lines were left out so far.
     pub(crate) fn suppressed(&self) -> u64 {
         self.limiter.total
-    }
-
-    /// The path of a cgroup. Ids are never given twice and cgroups are never renamed, so an answer
-    /// holds for ever: also that it is gone.
-    fn path(&mut self, id: u64) -> Option<String> {
-        if id == 0 {
-            return None;
-        }
-        if let Some(path) = self.paths.get(&id) {
-            return path.clone();
-        }
-        let path = match self.cgroups.path_of(id) {
-            Ok(path) => path,
-            Err(error) => {
-                tracing::debug!(id, %error, "looking for a cgroup");
-                return None;
-            }
-        };
-        if self.paths.len() >= MAX_PATHS {
-            self.paths.clear();
-        }
-        self.paths.insert(id, path.clone());
-        path
     }
 }
 
@@ -140,7 +122,7 @@ impl Record {
             pid: process.then_some(event.pid),
             uid: process.then_some(event.uid),
             command: process.then(|| command(&event.command)),
-            cgroup,
+            cgroup: cgroup.as_deref().map(printable),
             cgroup_id: (event.cgroup != 0).then_some(event.cgroup),
             suppressed,
         }
@@ -184,8 +166,6 @@ fn command(padded: &[u8; 16]) -> String {
 
 /// Lines a second for each program and reason.
 const LINES_A_SECOND: u32 = 10;
-/// Cgroups whose paths are remembered.
-const MAX_PATHS: usize = 1024;
 const SECOND: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

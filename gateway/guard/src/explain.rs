@@ -11,7 +11,7 @@ use std::str::FromStr;
 use judge::Judge;
 use serde::{Deserialize, Serialize};
 
-use crate::cgroup::Hierarchy;
+use crate::cgroup::{Hierarchy, printable};
 use crate::namespace;
 use crate::rules::{Mode, Rules};
 use crate::status::{Action, EndpointKind};
@@ -117,7 +117,8 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (mode {})", self.what, self.mode.as_str())?;
         if let Some(process) = &self.process {
-            write!(f, ": user {}, cgroup {}", process.uid, process.cgroup)?;
+            let cgroup = printable(&process.cgroup);
+            write!(f, ": user {}, cgroup {cgroup}", process.uid)?;
         }
         if self.mode == Mode::Detach {
             f.write_str("\nnothing is attached: everything passes")?;
@@ -143,7 +144,7 @@ impl fmt::Display for Ruling {
             let programs = self.programs.join(", ");
             write!(f, "{} by {programs}: {reason}: ", action.as_str())?;
         }
-        f.write_str(&self.message)
+        f.write_str(&printable(&self.message))
     }
 }
 

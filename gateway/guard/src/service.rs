@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 pub use start::{Prepared, Start, StartError};
 use tokio::net::unix::UCred;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::cgroup::Hierarchy;
@@ -30,6 +30,7 @@ pub struct Service {
     set: Option<Override>,
     kernel: String,
     findings: Vec<Finding>,
+    beside: watch::Sender<Option<Finding>>,
     watch_fault: Option<String>,
     mode_fault: Option<String>,
     log: EventLog,
@@ -44,6 +45,12 @@ impl Service {
     /// Asks this service, from within its process; answered while it runs.
     pub fn asker(&self) -> Asker {
         self.asker.clone()
+    }
+
+    /// What the process finds in what it runs beside this service: it is shown in the status for as
+    /// long as it stands there.
+    pub fn beside(&self) -> watch::Sender<Option<Finding>> {
+        self.beside.clone()
     }
 
     /// Runs until `stop`. What is pinned stays.

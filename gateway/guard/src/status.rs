@@ -231,6 +231,9 @@ impl fmt::Display for Status {
                 self.configured_mode.as_str()
             )?,
         }
+        if self.findings.iter().any(|found| found.name == "incomplete") {
+            f.write_str("; NOT WITH ALL PROGRAMS")?;
+        }
         let object = self.object_sha256.as_deref().unwrap_or("none");
         write!(
             f,

@@ -2,7 +2,9 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{
+    DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown,
+};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +17,8 @@ use rustix::process::geteuid;
 #[derive(Debug)]
 pub(crate) struct Seat {
     socket: PathBuf,
+    /// The group of the socket's directory.
+    group: u32,
     /// Never read: open, it holds the lock.
     _lock: File,
 }
@@ -60,8 +64,8 @@ impl Seat {
         };
         DirBuilder::new()
             .recursive(true)
-            // The gateway must reach the socket.
-            .mode(0o755)
+            // The gateway reaches the socket by its group; strangers do not.
+            .mode(0o750)
             .create(directory)
             .map_err(at(directory))?;
         let metadata = std::fs::metadata(directory).map_err(at(directory))?;
@@ -87,6 +91,7 @@ impl Seat {
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self {
                 socket: socket.to_owned(),
+                group: metadata.gid(),
                 _lock: lock,
             }),
             Err(Errno::WOULDBLOCK) => Err(SeatError::Taken { path }),
@@ -94,13 +99,15 @@ impl Seat {
         }
     }
 
-    /// Listens, in the place of a predecessor's socket. Everybody may connect: who may ask what
-    /// is decided by who it is.
+    /// Listens, in the place of a predecessor's socket. The kernel lets root connect, and the group
+    /// of the socket's directory: strangers cannot take a place in its queue. What each may ask is
+    /// decided by who it is.
     pub(crate) fn listen(&self) -> Result<UnixListener, SeatError> {
         let fault = at(&self.socket);
         self.remove_socket()?;
         let listener = UnixListener::bind(&self.socket).map_err(&fault)?;
-        std::fs::set_permissions(&self.socket, Permissions::from_mode(0o666)).map_err(&fault)?;
+        chown(&self.socket, None, Some(self.group)).map_err(&fault)?;
+        std::fs::set_permissions(&self.socket, Permissions::from_mode(0o660)).map_err(&fault)?;
         listener.set_nonblocking(true).map_err(&fault)?;
         Ok(listener)
     }
@@ -157,7 +164,7 @@ mod tests {
         let listener = seat.listen().unwrap();
         UnixStream::connect(&socket).unwrap();
         let mode = fs::metadata(&socket).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o666);
+        assert_eq!(mode & 0o777, 0o660, "nobody but its group");
         drop(listener);
         seat.remove_socket().unwrap();
         assert!(!socket.exists());
@@ -173,6 +180,19 @@ mod tests {
         let refused = seat.listen().unwrap_err();
         assert!(refused.to_string().contains("is no socket"), "{refused}");
         assert_eq!(fs::read_to_string(&socket).unwrap(), "precious");
+    }
+
+    #[test]
+    fn the_group_of_the_directory_reaches_the_socket() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let scratch = Scratch::new();
+        chown(scratch.path(), None, Some(60_400)).unwrap();
+        let socket = scratch.path().join("guard.sock");
+        let _listener = Seat::take(&socket).unwrap().listen().unwrap();
+        let found = fs::metadata(&socket).unwrap();
+        assert_eq!((found.uid(), found.gid()), (0, 60_400));
     }
 
     /// Whoever may write the directory could answer in the service's place.

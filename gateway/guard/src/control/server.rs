@@ -1,5 +1,5 @@
-//! The answering side. Anybody on the host may connect, so everything here is bounded, and who may
-//! not ask costs next to nothing.
+//! The answering side. Whoever the socket's permissions let in may connect, so everything here is
+//! bounded, and who may not ask costs next to nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,7 +55,9 @@ impl Asker {
 
 /// Serves until cancelled. `right` says what a peer may ask.
 pub(crate) async fn serve(listener: UnixListener, asker: Asker, right: impl Fn(&UCred) -> Right) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    // Apart, so that nobody can keep root from the way out of a lock-out.
+    let roots = Arc::new(Semaphore::new(PLACES));
+    let others = Arc::new(Semaphore::new(PLACES));
     loop {
         let mut stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -78,7 +80,8 @@ pub(crate) async fn serve(listener: UnixListener, asker: Asker, right: impl Fn(&
             refuse(&mut stream, NOTHING);
             continue;
         }
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+        let places = if right == Right::All { &roots } else { &others };
+        let Ok(place) = Arc::clone(places).try_acquire_owned() else {
             refuse(&mut stream, "too many ask at once");
             continue;
         };
@@ -130,6 +133,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const LIMIT: Duration = Duration::from_secs(5);
 /// The longest question, in bytes.
 const MAX_ASK: u64 = 4096;
-/// Conversations at once.
-const MAX_CONNECTIONS: usize = 16;
+/// Conversations at once, of root and of others each.
+const PLACES: usize = 8;
 const NOTHING: &str = "only root and the gateway may ask";

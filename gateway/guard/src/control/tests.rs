@@ -1,6 +1,7 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::geteuid;
@@ -107,7 +108,7 @@ fn what_is_no_question_is_answered_and_changes_nothing() {
 fn silent_peers_end_and_too_many_are_turned_away() {
     let service = Service::start(Right::All);
     let started = Instant::now();
-    let silent: Vec<_> = (0..16)
+    let silent: Vec<_> = (0..8)
         .map(|_| UnixStream::connect(&service.socket).unwrap())
         .collect();
     let turned_away = ask_status(&service.socket, LIMIT).unwrap_err();
@@ -123,6 +124,23 @@ fn silent_peers_end_and_too_many_are_turned_away() {
     let waited = started.elapsed();
     assert!(waited >= Duration::from_secs(4), "{waited:?}");
     ask_status(&service.socket, LIMIT).unwrap();
+}
+
+/// However many of the gateway's slice ask nothing: root is heard.
+#[test]
+fn places_of_root_are_apart() {
+    let service = Service::start_as(|count| {
+        if count < 16 {
+            Right::Status
+        } else {
+            Right::All
+        }
+    });
+    let silent: Vec<_> = (0..16)
+        .map(|_| UnixStream::connect(&service.socket).unwrap())
+        .collect();
+    ask_status(&service.socket, LIMIT).unwrap();
+    drop(silent);
 }
 
 #[test]
@@ -178,6 +196,11 @@ struct Service {
 
 impl Service {
     fn start(given: Right) -> Self {
+        Self::start_as(move |_| given)
+    }
+
+    /// The rights of each peer follow from how many there were before.
+    fn start_as(given: impl Fn(usize) -> Right + Send + 'static) -> Self {
         let scratch = Scratch::new();
         let socket = scratch.path().join("guard.sock");
         let listener = Seat::take(&socket).unwrap().listen().unwrap();
@@ -188,10 +211,11 @@ impl Service {
             runtime.block_on(async {
                 let listener = tokio::net::UnixListener::from_std(listener).unwrap();
                 let (sender, mut questions) = mpsc::channel(1);
+                let count = AtomicUsize::new(0);
                 tokio::spawn(serve(listener, Asker::new(sender), move |peer| {
                     assert_eq!(peer.uid(), geteuid().as_raw());
                     assert_eq!(peer.pid(), Some(std::process::id().cast_signed()));
-                    given
+                    given(count.fetch_add(1, Ordering::Relaxed))
                 }));
                 while let Some(Question { ask, reply }) = questions.recv().await {
                     let answer = match ask {

@@ -12,7 +12,7 @@ use rustix::thread::CapabilitySet;
 use super::pins::Pins;
 use super::ports::Ports;
 use crate::cgroup::Hierarchy;
-use crate::rules::Rules;
+use crate::rules::{Local, Rules};
 use crate::{diag, namespace, object};
 
 /// Everything that findings follow from.
@@ -34,6 +34,11 @@ pub(super) struct Facts {
     pub(super) sock_destroy: io::Result<()>,
     /// Where to pin, if anything is to be pinned.
     pub(super) pins: Option<Pins>,
+    /// The local endpoints, as written, whose sockets may be anybody's.
+    pub(super) ownerless: Vec<String>,
+    /// What is forwarded here, by name; empty without remote endpoints. What cannot be read is not
+    /// there: a kernel without IPv6 has no setting for it.
+    pub(super) forwarding: Vec<&'static str>,
     /// The namespaces of local endpoints, each with the protected ports in it.
     pub(super) namespaces: BTreeMap<Option<PathBuf>, Namespace>,
 }
@@ -83,6 +88,12 @@ impl Facts {
             namespace_helper: super::has_namespace_helper(),
             sock_destroy: diag::check(),
             pins: pins.map(Pins::look),
+            ownerless: ownerless(rules),
+            forwarding: if rules.remotes.is_empty() {
+                Vec::new()
+            } else {
+                forwarding()
+            },
             namespaces,
         }
     }
@@ -120,12 +131,35 @@ impl Namespace {
     }
 }
 
+fn ownerless(rules: &Rules) -> Vec<String> {
+    let locals = rules.locals.iter();
+    locals
+        .filter(|local| local.uid.is_none())
+        .map(Local::written)
+        .collect()
+}
+
+fn forwarding() -> Vec<&'static str> {
+    let is_on = |path: &str| fs::read_to_string(path).is_ok_and(|text| text.trim_end() != "0");
+    FORWARDING
+        .into_iter()
+        .filter(|(_, path)| is_on(path))
+        .map(|(name, _)| name)
+        .collect()
+}
+
 fn has_helper(program_type: ProgramType, helper: BpfHelper) -> io::Result<bool> {
     is_helper_supported(program_type, helper).map_err(|error| match error {
         ProgramError::SyscallError(error) => error.io_error,
         error => io::Error::other(error),
     })
 }
+
+/// Where the kernel says whether it forwards.
+const FORWARDING: [(&str, &str); 2] = [
+    ("IPv4", "/proc/sys/net/ipv4/ip_forward"),
+    ("IPv6", "/proc/sys/net/ipv6/conf/all/forwarding"),
+];
 
 /// What the programs call and not every kernel has, by type of program.
 const CALLS: [Calls; 3] = [
@@ -167,7 +201,6 @@ const CALLS: [Calls; 3] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::Local;
     use crate::sandbox;
 
     fn rules(locals: Vec<Local>) -> Rules {
@@ -233,6 +266,42 @@ mod tests {
         assert_eq!(own.protected, [3939, 3940]);
         assert!(own.entered.is_ok());
         assert!(own.ports.as_ref().unwrap().is_ok());
+    }
+
+    #[test]
+    fn endpoints_without_an_owner_are_found() {
+        let mut owned = local(3940, None);
+        owned.uid = Some(0);
+        let facts = Facts::gather(&rules(vec![local(3939, None), owned]), None);
+        assert_eq!(facts.ownerless, ["*:3939"]);
+    }
+
+    #[test]
+    fn forwarding_matters_to_remote_endpoints() {
+        if !sandbox::is_root() {
+            return;
+        }
+        let namespace = sandbox::Namespace::new();
+        namespace.inside(|| {
+            let mut rules = rules(vec![]);
+            let mut seen = |remote: bool| {
+                rules.remotes = remote
+                    .then(|| "192.0.2.10:3939".parse().unwrap())
+                    .into_iter()
+                    .collect();
+                Facts::gather(&rules, None).forwarding
+            };
+            let set = |value: &str| {
+                for (_, path) in FORWARDING {
+                    fs::write(path, value).unwrap();
+                }
+            };
+            set("0");
+            assert!(seen(true).is_empty());
+            set("1");
+            assert_eq!(seen(true), ["IPv4", "IPv6"]);
+            assert!(seen(false).is_empty());
+        });
     }
 
     #[test]

@@ -19,6 +19,7 @@ impl Service {
             severity: Severity::Warning,
             message: format!("{error}; those open before enforcement hang instead"),
         }));
+        findings.extend(self.beside.borrow().as_ref().map(status::Found::from));
         let mut fault = |name: &str, message: String| {
             findings.push(status::Found {
                 name: name.into(),

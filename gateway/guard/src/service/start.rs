@@ -5,7 +5,7 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
 use gateway_ebpf::abi::Program;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{Service, UNREADABLE};
 use crate::control::{Asker, Seat, SeatError};
@@ -37,8 +37,7 @@ pub struct Start {
     pub statistics: bool,
 }
 
-/// Everything that may be missing was found, and nothing is attached yet: the moment to bind what
-/// else the process needs.
+/// Everything that may be missing was found, and nothing is attached yet.
 #[derive(Debug)]
 pub struct Prepared {
     start: Start,
@@ -73,6 +72,7 @@ impl Prepared {
             findings.retain(|found| found.severity == Severity::Fault);
             return Err(StartError::Faults(findings));
         }
+        findings.extend(start.programs.as_deref().map(incomplete));
         let file = OverrideFile::at(&start.override_file);
         let set = file.read().unwrap_or_else(|error| {
             findings.push(unreadable(&error));
@@ -113,6 +113,7 @@ impl Prepared {
             set,
             kernel: kernel_release(),
             findings: self.findings,
+            beside: watch::Sender::new(None),
             watch_fault: None,
             mode_fault: None,
             reattached: 0,
@@ -135,6 +136,18 @@ fn unseated(error: &SeatError) -> StartError {
         severity: Severity::Fault,
         message: error.to_string(),
     }])
+}
+
+fn incomplete(programs: &[Program]) -> Finding {
+    let names = programs.iter().map(|program| program.as_str());
+    Finding {
+        name: "incomplete",
+        severity: Severity::Warning,
+        message: format!(
+            "only these programs were asked for by the command line, not all that the rules need: {}",
+            names.collect::<Vec<_>>().join(", ")
+        ),
+    }
 }
 
 fn unreadable(error: &OverrideError) -> Finding {
@@ -179,6 +192,17 @@ mod tests {
             error.to_string(),
             "no_bpffs: about no_bpffs\nno_capability: about no_capability"
         );
+    }
+
+    #[test]
+    fn a_part_of_the_programs_is_named() {
+        let found = incomplete(&[Program::Connect4, Program::Connect6]);
+        assert_eq!(
+            (found.name, found.severity),
+            ("incomplete", Severity::Warning)
+        );
+        let message = &found.message;
+        assert!(message.ends_with(": connect4, connect6"), "{message}");
     }
 
     #[test]

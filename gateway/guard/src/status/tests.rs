@@ -46,6 +46,22 @@ fn what_is_whole_is_said_in_few_lines() {
     );
 }
 
+/// Whoever reads no further than the first line must see it.
+#[test]
+fn a_part_of_the_programs_is_no_whole() {
+    let status = Status {
+        findings: vec![Found {
+            name: "incomplete".into(),
+            severity: Severity::Warning,
+            message: "only connect4".into(),
+        }],
+        ..status()
+    };
+    let text = status.to_string();
+    let first = text.lines().next().unwrap();
+    assert!(first.ends_with("; NOT WITH ALL PROGRAMS"), "{first}");
+}
+
 #[test]
 fn the_state_follows_from_mode_links_slice_and_faults() {
     let whole = Facts {

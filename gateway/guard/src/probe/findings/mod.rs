@@ -28,6 +28,8 @@ pub(super) fn of(facts: &Facts, allow_unproven_kernel: bool) -> Vec<Finding> {
         findings.extend(bpffs(pins));
         findings.extend(pins_unsafe(pins));
     }
+    findings.extend(facts.ownerless.iter().map(|endpoint| no_uid(endpoint)));
+    findings.extend(forwards(&facts.forwarding));
     for (path, namespace) in &facts.namespaces {
         findings.extend(namespace_and_ports(path.as_deref(), namespace));
     }
@@ -268,6 +270,30 @@ fn namespace_and_ports(path: Option<&Path>, namespace: &Namespace) -> Vec<Findin
             })
             .collect(),
     }
+}
+
+fn no_uid(endpoint: &str) -> Finding {
+    warning(
+        "no_uid",
+        format!(
+            "{endpoint} has no `uid`: whatever shares the service's cgroup, hosted content \
+             included, could take the port; set `uid` to the user under which the service listens"
+        ),
+    )
+}
+
+fn forwards(forwarding: &[&str]) -> Option<Finding> {
+    (!forwarding.is_empty()).then(|| {
+        warning(
+            "forwards",
+            format!(
+                "this host forwards {}: what it forwards to a remote endpoint (containers' \
+                 traffic, packet sockets in their namespaces) has no local socket, and egress \
+                 does not see it; switch forwarding off, or use mutual TLS to the back-end",
+                forwarding.join(" and ")
+            ),
+        )
+    })
 }
 
 fn no_namespace(path: Option<&Path>, error: &io::Error) -> Finding {

@@ -13,7 +13,6 @@ fn entry(path: &str, mode: u32) -> Entry {
         path: path.into(),
         kind: DIRECTORY,
         uid: 0,
-        gid: 0,
         mode,
     }
 }
@@ -46,6 +45,8 @@ fn whole() -> Facts {
             directory: Ok(Some(entry("/sys/fs/bpf/guard", 0o700))),
             bpffs: Ok(true),
         }),
+        ownerless: Vec::new(),
+        forwarding: Vec::new(),
         namespaces: BTreeMap::from([(None, own_namespace())]),
     }
 }
@@ -287,6 +288,20 @@ fn a_missing_namespace_is_a_fault() {
         });
         assert_fault(&finding, "no_namespace", &["/run/netns/connect", words]);
     }
+}
+
+#[test]
+fn a_port_without_an_owner_is_a_warning() {
+    let finding = only(|facts| facts.ownerless = vec!["*:3939".into()]);
+    assert_warning(&finding, "no_uid", &["*:3939", "hosted content"]);
+}
+
+#[test]
+fn forwarding_is_a_warning() {
+    let finding = only(|facts| facts.forwarding = vec!["IPv4"]);
+    assert_warning(&finding, "forwards", &["IPv4", "egress"]);
+    let finding = only(|facts| facts.forwarding = vec!["IPv4", "IPv6"]);
+    assert_warning(&finding, "forwards", &["IPv4 and IPv6"]);
 }
 
 #[test]
