@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::harness::poll;
@@ -28,9 +29,11 @@ impl Cgroups {
     /// A new part; none where cgroup v2 is not mounted.
     pub fn new() -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
+        static SWEEP: Once = Once::new();
         let mount = mount()?;
+        SWEEP.call_once(|| sweep_orphans(&mount));
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("guard-test-{}-{count}", std::process::id());
+        let name = format!("{PREFIX}{}-{count}", std::process::id());
         fs::create_dir(mount.join(&name)).expect("root can make a cgroup");
         Some(Self { mount, name })
     }
@@ -87,6 +90,28 @@ fn mount() -> Option<PathBuf> {
     })
 }
 
+/// Removes what tests left behind that were killed.
+fn sweep_orphans(mount: &Path) {
+    for entry in fs::read_dir(mount).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let pid = name
+            .strip_prefix(PREFIX)
+            .and_then(|rest| rest.split('-').next());
+        let Some(pid) = pid else { continue };
+        if Path::new("/proc").join(pid).exists() {
+            continue;
+        }
+        match sweep(&path) {
+            // Another test process may do the same at this moment.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                eprintln!("{} is left behind: {error}", path.display());
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Killed processes leave a cgroup a moment later: EBUSY until then.
 fn sweep(top: &Path) -> io::Result<()> {
     fs::write(top.join("cgroup.kill"), "1")?;
@@ -113,3 +138,6 @@ fn remove(top: &Path) -> io::Result<()> {
     }
     fs::remove_dir(top)
 }
+
+/// A test's process follows, then a number.
+const PREFIX: &str = "guard-test-";
