@@ -1,6 +1,6 @@
 //! `connect-gateway check`: everything that `run` would need, tried without serving.
 
-use config::{Config, ConfigError};
+use config::{Config, ConfigError, Guard, Server, ServerAddress, ServerTls};
 use tokio::runtime::Builder;
 
 use crate::cli::Failure;
@@ -32,11 +32,33 @@ pub(crate) fn check(config: &Config, offline: bool) -> Result<(), Failure> {
         config.policy.apps().len(),
         config.pools.len(),
     );
+    if let Some(guard) = &config.guard {
+        let servers = config.pools.iter().flat_map(|pool| &pool.servers);
+        for server in servers.filter(|server| is_open(server, guard)) {
+            let what = "plain HTTP on this host, and no [[guard.local]] covers it";
+            println!("warning: {}", server.origin.fault(what));
+        }
+    }
     if offline {
         Ok(())
     } else {
         hops(config, &backends)
     }
+}
+
+/// Whether any process of this host could speak to a back-end, or in its place.
+fn is_open(server: &Server, guard: &Guard) -> bool {
+    let address = match &server.address {
+        ServerAddress::Ip(address) => Some(address.to_canonical()),
+        ServerAddress::Name(name) if &**name == "localhost" => None,
+        ServerAddress::Name(_) => return false,
+    };
+    let is_plain = matches!(server.tls, ServerTls::Off);
+    let is_here = address.is_none_or(|address| address.is_loopback());
+    let is_covered = guard.locals.iter().any(|local| {
+        local.port.get() == server.port && (local.address.is_none() || local.address == address)
+    });
+    is_plain && is_here && !is_covered
 }
 
 /// Connects to every server, TLS included, and reports each.

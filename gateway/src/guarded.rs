@@ -1,5 +1,6 @@
 //! What the gateway knows of its guard: it asks before it serves, and every second after.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use guard::Severity;
 use guard::control::{AskError, ask_status};
-use guard::status::{State, Status};
+use guard::status::{EndpointKind, State, Status};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::admin::Admin;
@@ -19,6 +20,7 @@ pub(crate) struct Guarded {
     socket: PathBuf,
     required: bool,
     slice: String,
+    endpoints: Vec<(EndpointKind, String)>,
 }
 
 /// What the guard is known to do.
@@ -41,6 +43,7 @@ impl Guarded {
             socket: config.socket.clone(),
             required: config.required,
             slice: config.slice.as_str().to_owned(),
+            endpoints: endpoints(config),
         };
         let patience = if config.required {
             START_PATIENCE
@@ -127,6 +130,15 @@ impl Guarded {
         } else if !status.slice.present {
             faults.push(format!("{} does not exist", self.slice));
         }
+        // It may run with an older configuration, or one of another file.
+        let missing = self.endpoints.iter().filter(|(kind, address)| {
+            let mut its = status.endpoints.iter();
+            !its.any(|its| its.kind == *kind && its.address == *address)
+        });
+        faults.extend(
+            missing
+                .map(|(kind, address)| format!("it does not protect {} {address}", kind.as_str())),
+        );
         let loose = status.links.iter().filter(|link| !link.attached);
         faults.extend(loose.map(|link| format!("{} is not attached", link.program)));
         let found = status.findings.iter();
@@ -144,6 +156,20 @@ impl View {
             tracing::error!(state = self.text, "the guard is lost");
         }
     }
+}
+
+/// The endpoints of a configuration, as the guard writes them.
+fn endpoints(config: &config::Guard) -> Vec<(EndpointKind, String)> {
+    let locals = config.locals.iter().map(|local| {
+        let address = match local.address {
+            None => format!("*:{}", local.port),
+            Some(address) => SocketAddr::new(address, local.port.get()).to_string(),
+        };
+        (EndpointKind::Local, address)
+    });
+    let remotes = config.remotes.iter();
+    let remotes = remotes.map(|remote| (EndpointKind::Remote, remote.to_string()));
+    locals.chain(remotes).collect()
 }
 
 /// How long one conversation with the guard may take.

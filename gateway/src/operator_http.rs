@@ -30,6 +30,12 @@ impl Page {
         }
     }
 
+    /// Its status.
+    #[cfg(test)]
+    pub(crate) fn status(&self) -> u16 {
+        self.status.0
+    }
+
     /// Metrics in Prometheus's text format.
     pub(crate) fn metrics(body: String) -> Self {
         Self {
@@ -79,7 +85,8 @@ async fn connection<F: Future<Output = Page>>(
     mut stream: TcpStream,
     page: impl Fn(Bytes) -> F,
 ) -> std::io::Result<()> {
-    let Some(head) = read_head(&mut stream).await? else {
+    // A silent peer takes a place; those of all are few.
+    let Some(head) = timeout(HEAD_LIMIT, read_head(&mut stream)).await?? else {
         return Ok(());
     };
     let answer = match parse_request(head, Vec::new()) {
@@ -135,6 +142,9 @@ fn render(page: &Page, head_only: bool) -> BytesMut {
 }
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// For a request's head.
+const HEAD_LIMIT: Duration = Duration::from_secs(1);
+/// For a whole connection.
 const LIMIT: Duration = Duration::from_secs(10);
 /// Connections at once.
 const MAX_CONNECTIONS: usize = 256;
@@ -143,8 +153,37 @@ const MAX_HEAD: usize = 16 * 1024;
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Instant;
 
     use super::*;
+
+    /// As many as there are places: who asks waits for them no longer than for a head.
+    #[tokio::test]
+    async fn silent_peers_do_not_keep_others_out() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let page = |_| async { Page::text(200, "OK", "ok\n") };
+        let serving = tokio::spawn(serve(listener, page));
+        let mut silent = Vec::new();
+        for index in 0..MAX_CONNECTIONS {
+            let mut peer = TcpStream::connect(address).await.unwrap();
+            // Some say a little.
+            if index % 2 == 0 {
+                peer.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+            }
+            silent.push(peer);
+        }
+        let started = Instant::now();
+        let mut asking = TcpStream::connect(address).await.unwrap();
+        let question = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        asking.write_all(question).await.unwrap();
+        let mut answer = String::new();
+        asking.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+        let waited = started.elapsed();
+        assert!(waited < LIMIT / 2, "{waited:?}");
+        serving.abort();
+    }
 
     #[tokio::test]
     async fn connections_are_bounded() {

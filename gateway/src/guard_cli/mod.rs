@@ -2,6 +2,7 @@
 //! command line, no configuration file and no HTTP.
 
 mod metrics;
+mod page;
 mod run;
 mod talk;
 mod translate;

@@ -1,19 +1,24 @@
 //! `guard run`: the service as a process, with its metrics beside it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use config::{ConfigError, Level};
-use guard::control::{Answer, Ask, Asker, Reply};
+use config::{Diagnostic, Level, Origin};
+use guard::control::{Ask, Asker};
 use guard::service::{Prepared, Start, StartError};
+use guard::{Finding, Severity};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::sleep;
 
-use super::{RunArgs, metrics, translate};
+use super::page::Pages;
+use super::{RunArgs, translate};
 use crate::cli::Failure;
 use crate::listen::bind_admin;
-use crate::operator_http::{self, Page};
-use crate::{logging, ready_file};
+use crate::{logging, operator_http, ready_file};
 
 /// Runs the service until a signal. Whatever must fail, fails before anything is attached.
 pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
@@ -30,21 +35,28 @@ pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
         statistics: config.statistics,
     })
     .map_err(|error| environment(&error))?;
-    let listener = bind_admin(&config.metrics).map_err(ConfigError::from)?;
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(work("runtime"))?;
     runtime.block_on(async {
-        let listener = TcpListener::from_std(listener).map_err(work("metrics listener"))?;
-        let address = listener.local_addr().map_err(work("metrics listener"))?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(work("signals"))?;
         let mut terminate = signal(SignalKind::terminate()).map_err(work("signals"))?;
 
         let service = prepared.attach().map_err(|error| environment(&error))?;
+        // Anybody on the host can take the port first. That must not keep the guard from guarding.
+        let listener = listen(&config.metrics);
+        service.beside().send_replace(unbound(&listener));
+        let address = listener.as_ref().ok().map(|(_, address)| *address);
         let state = service.status().state.as_str();
-        tracing::info!(state, metrics = %address, socket = %config.socket.display(), "guarding");
-        tokio::spawn(serve_metrics(listener, service.asker()));
+        tracing::info!(
+            state,
+            metrics = address.map(tracing::field::display),
+            socket = %config.socket.display(),
+            "guarding"
+        );
+        let (asker, beside) = (service.asker(), service.beside());
+        tokio::spawn(serve_metrics(config.metrics, listener, asker, beside));
         if let Some(path) = &args.ready_file {
             let ready = ready(&config.socket.to_string_lossy(), address, state);
             ready_file::write(path, &ready).map_err(work("ready file"))?;
@@ -62,35 +74,65 @@ pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
     })
 }
 
-fn ready(socket: &str, metrics: SocketAddr, state: &str) -> serde_json::Value {
+fn ready(socket: &str, metrics: Option<SocketAddr>, state: &str) -> serde_json::Value {
     serde_json::json!({
         "socket": socket,
-        "metrics": metrics.to_string(),
+        "metrics": metrics.map(|address| address.to_string()),
         "pid": std::process::id(),
         "state": state,
     })
 }
 
-async fn serve_metrics(listener: TcpListener, asker: Asker) {
-    operator_http::serve(listener, move |path| {
+/// Serves until cancelled; while the address cannot be bound, tries again and again.
+async fn serve_metrics(
+    address: (SocketAddr, Origin),
+    mut listener: Result<(TcpListener, SocketAddr), Diagnostic>,
+    asker: Asker,
+    beside: watch::Sender<Option<Finding>>,
+) {
+    if let Err(fault) = &listener {
+        tracing::warn!(finding = UNBOUND, "{fault}");
+    }
+    let listener = loop {
+        match listener {
+            Ok((listener, _)) => break listener,
+            Err(_) => sleep(REBIND).await,
+        }
+        listener = listen(&address);
+        if let Ok((_, address)) = &listener {
+            beside.send_replace(None);
+            tracing::info!(metrics = %address, "the metrics have their address");
+        }
+    };
+    let pages = Arc::new(Pages::new(move || {
         let asker = asker.clone();
-        async move { page(&path, &asker).await }
+        async move { asker.ask(Ask::Status).await }
+    }));
+    operator_http::serve(listener, move |path| {
+        let pages = Arc::clone(&pages);
+        async move { pages.at(&path).await }
     })
     .await;
 }
 
-async fn page(path: &[u8], asker: &Asker) -> Page {
-    match path {
-        b"/healthz" => Page::text(200, "OK", "ok\n"),
-        b"/metrics" => match asker.ask(Ask::Status).await {
-            Reply::Ok(Answer::Status(status)) => Page::metrics(metrics::render(&status)),
-            Reply::Ok(Answer::Explanation(_)) => {
-                Page::text(500, "Internal Server Error", "another answer\n")
-            }
-            Reply::Error(error) => Page::text(503, "Service Unavailable", format!("{error}\n")),
-        },
-        _ => Page::text(404, "Not Found", "try /metrics or /healthz\n"),
-    }
+fn listen(address: &(SocketAddr, Origin)) -> Result<(TcpListener, SocketAddr), Diagnostic> {
+    let listener = bind_admin(address)?;
+    let fault = |error| {
+        address
+            .1
+            .fault(format!("cannot listen on {}: {error}", address.0))
+    };
+    let bound = listener.local_addr().map_err(fault)?;
+    let listener = TcpListener::from_std(listener).map_err(fault)?;
+    Ok((listener, bound))
+}
+
+fn unbound(listener: &Result<(TcpListener, SocketAddr), Diagnostic>) -> Option<Finding> {
+    listener.as_ref().err().map(|fault| Finding {
+        name: UNBOUND,
+        severity: Severity::Warning,
+        message: format!("{fault}; it is tried again every second"),
+    })
 }
 
 fn environment(error: &StartError) -> Failure {
@@ -100,3 +142,7 @@ fn environment(error: &StartError) -> Failure {
 fn work(what: &'static str) -> impl Fn(std::io::Error) -> Failure {
     move |error| Failure::Work(format!("guard: {what}: {error}"))
 }
+
+/// How long an address that cannot be bound is left alone.
+const REBIND: Duration = Duration::from_secs(1);
+const UNBOUND: &str = "metrics_unbound";

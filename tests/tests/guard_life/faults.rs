@@ -1,6 +1,6 @@
 //! Where the guard cannot hold, it says why in one message, exit status 2, and attaches nothing.
 
-use gateway_tests::harness::{Finished, tool};
+use gateway_tests::harness::{Finished, poll, tool};
 use gateway_tests::host::{Host, Who};
 
 use crate::life::Life;
@@ -119,16 +119,42 @@ fn as_nobody_it_does_not_start() {
     refused(&life, &finished, "guard");
 }
 
-/// What fails at last, fails before anything is attached.
+/// Anybody on the host can take a port. It must not keep the guard down.
 #[test]
-fn where_its_address_is_taken_it_does_not_start() {
+fn where_its_address_is_taken_it_guards_and_tries_again() {
     let Some(life) = Life::new() else { return };
     life.configure("enforce");
-    let finished = life.host.namespace.run(|| {
-        let _taken = std::net::TcpListener::bind("127.0.0.1:9146").unwrap();
-        life.command(&["run"])
+    let taken = || std::net::TcpListener::bind("127.0.0.1:9146").unwrap();
+    let taken = life.host.namespace.run(taken);
+    let _service = life.serve();
+    let guard = life.start();
+    assert!(!life.strangers_get_in());
+    let unbound = || {
+        let (status, code) = life.status();
+        assert_eq!(code, Some(0), "{status}");
+        let findings = status["findings"].as_array().unwrap().clone();
+        findings
+            .into_iter()
+            .find(|one| one["name"] == "metrics_unbound")
+    };
+    let found = unbound().expect("it is said");
+    assert_eq!(found["severity"], "warning");
+    let message = found["message"].as_str().unwrap();
+    assert!(message.contains("127.0.0.1:9146"), "{message}");
+    guard.said("that it is taken", |line| {
+        line["finding"] == "metrics_unbound"
     });
-    refused(&life, &finished, "127.0.0.1:9146");
+
+    drop(taken);
+    poll::until("it has its address", || unbound().is_none().then_some(()));
+    assert_eq!(
+        life.metrics().sum(
+            "connect_gateway_guard_finding",
+            &[("name", "metrics_unbound")]
+        ),
+        0.0
+    );
+    guard.stop();
 }
 
 /// Exit status 2 with those words, and everybody gets in.

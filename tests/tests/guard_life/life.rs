@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use gateway_tests::attacker::Outcome;
 use gateway_tests::harness::{Client, Finished, Metrics, Request, gateway_binary, poll};
@@ -133,9 +135,11 @@ impl Life {
         });
     }
 
-    /// What its metrics listener says.
+    /// What its metrics listener says, once it is sure to be news: it gives an answer again for a
+    /// second.
     #[track_caller]
     pub(crate) fn metrics(&self) -> Metrics {
+        thread::sleep(Duration::from_secs(1));
         let address = "127.0.0.1:9146";
         let request = Request::get("/metrics")
             .on(address)

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use gateway_tests::attacker::Outcome;
 use gateway_tests::harness::{App, CONNECT, Pool, Prepared, Setup, gateway_binary, poll};
-use gateway_tests::host::{Process, Who};
+use gateway_tests::host::{Host, Process, Who};
 use serde_json::Value;
 
 use crate::life::Life;
@@ -108,7 +108,7 @@ impl<'a> Town<'a> {
         let run = ["run", "--config", config.to_str().unwrap(), "--ready-file"];
         let run = [&run[..], &[ready.to_str().unwrap()]].concat();
         let program = gateway_binary().to_str().unwrap();
-        let who = host.gateway().as_user(GATEWAY);
+        let who = host.gateway().as_user(Host::GATEWAY);
         let mut gateway = host.spawn_program(&who, program, &run);
         poll::until("the gateway is ready", || {
             assert!(gateway.is_alive(), "the gateway ended: {}", gateway.told());
@@ -172,6 +172,3 @@ const STRANGERS: [&str; 2] = ["127.0.0.66", "2001:db8::66"];
 
 /// The gateway's address for the public.
 const PUBLIC: &str = "192.0.2.1:8443";
-
-/// The gateway's user.
-const GATEWAY: u32 = 60_400;

@@ -74,6 +74,8 @@ fn lost(slice: &str) -> Vec<(Says, &'static [&'static str])> {
     detached["override"] = json!({ "mode": "detach", "since_unix": 1_790_000_000 });
     detached["links"] = json!([]);
     let foreign = changed("slice", json!({ "path": "/elsewhere", "present": true }));
+    let mut other = changed("state", json!("enforcing"));
+    other["endpoints"][0]["address"] = json!("127.0.0.1:3939");
     let fault = json!([{ "name": "no_pulse", "severity": "fault", "message": "nothing moves" }]);
     vec![
         (
@@ -86,6 +88,10 @@ fn lost(slice: &str) -> Vec<(Says, &'static [&'static str])> {
             &["detached, overridden by the command line"],
         ),
         (Says::status(&foreign), &["/elsewhere", "/gateway-test-"]),
+        (
+            Says::status(&other),
+            &["enforcing", "it does not protect local *:3939"],
+        ),
         (
             Says::status(&changed("findings", fault)),
             &["enforcing", "no_pulse: nothing moves"],

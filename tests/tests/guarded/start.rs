@@ -166,6 +166,25 @@ fn without_a_guard_nothing_is_said_of_one() {
     assert_eq!(checked.code, Some(0), "{checked:?}");
 }
 
+/// Anybody on this host could speak to them.
+#[test]
+fn check_names_the_back_ends_that_no_guard_covers() {
+    let backend = Backend::recording();
+    let check = |endpoint: &str| {
+        let prepared = guarded(Setup::connect(&backend), "/nowhere").prepare();
+        prepared.edit("\"*:3939\"", &format!("\"{endpoint}\""));
+        let checked = prepared.finish(&["check", "--offline"]);
+        assert_eq!(checked.code, Some(0), "{checked:?}");
+        let warnings = checked.stdout.matches("no [[guard.local]] covers it");
+        warnings.count()
+    };
+    let port = backend.address().port();
+    assert_eq!(check(&format!("127.0.0.2:{port}")), 1);
+    assert_eq!(check("*:1"), 1);
+    assert_eq!(check(&format!("*:{port}")), 0);
+    assert_eq!(check(&backend.address().to_string()), 0);
+}
+
 /// As a unit of `Type=notify`, behind which others wait.
 #[test]
 fn systemd_is_told_once_it_serves() {
