@@ -13,7 +13,7 @@ use gateway_ebpf::quick::{Brief, Look, brief, destination, look, octets, source}
 
 use crate::maps::{ADDRESSES, ALLOWED, LOCAL_PORTS, SERVICES, has};
 use crate::skb::{Sender, Skb, event_of};
-use crate::verdict::{PASS, REFUSE, pass, refuse_packet, settings};
+use crate::verdict::{PASS, REFUSE, pass, refuse_packet, refuse_silently, settings};
 
 /// Decides on a packet.
 #[cgroup_skb(ingress)]
@@ -85,11 +85,16 @@ fn decide(skb: &Skb<'_>, segment: &Brief) -> i32 {
             Sender::Closed if !listening && !segment.data => {
                 return pass(Program::Ingress, Reason::Closing, enforce);
             }
+            // The same for a connection that is gone on this side too: it reaches the listener, and
+            // needs no answer. Nobody is behind it to be named.
+            Sender::Closed => {
+                return refuse_silently(Program::Ingress, Reason::NoSender, enforce);
+            }
+            Sender::None => Reason::NoSender,
             Sender::Other(id) => {
                 cgroup = id;
                 Reason::NotGateway
             }
-            Sender::Closed | Sender::None => Reason::NoSender,
         }
     } else if is_listed(skb, segment) {
         Reason::Listed

@@ -47,6 +47,13 @@ pub fn refuse_process(event: Event, program: Program, reason: Reason, enforce: b
     refuse(event, program, reason, enforce)
 }
 
+/// Counts a refusal that is nobody's doing.
+#[inline(always)]
+pub fn refuse_silently(program: Program, reason: Reason, enforce: bool) -> i32 {
+    count(program, reason, enforce);
+    if enforce { REFUSE } else { PASS }
+}
+
 #[inline(always)]
 fn refuse(event: Event, program: Program, reason: Reason, enforce: bool) -> i32 {
     count(program, reason, enforce);

@@ -155,6 +155,18 @@ const NEEDS: &[Need] = &[
     },
     Need {
         level: Level::Test,
+        probe: &["ip", "-V"],
+        packages: &["iproute2"],
+        why: "tests of the guard make networks of their own",
+    },
+    Need {
+        level: Level::Test,
+        probe: &["nft", "--version"],
+        packages: &["nftables"],
+        why: "address translation is among the attacks on the guard",
+    },
+    Need {
+        level: Level::Test,
         probe: &["python3", "-c", "import ensurepip, venv"],
         packages: &["python3", "python3-venv"],
         why: "rsconnect-python, posit-sdk and Shiny for Python are tested against the gateway",
