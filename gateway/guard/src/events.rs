@@ -38,7 +38,7 @@ impl EventLog {
                 (id, 0) => self.paths.of(id, now),
                 (id, pid) => self.paths.of_process(pid, id),
             };
-            Record::new(event, &self.rules, path, suppressed).write();
+            Record::new(event, &self.rules, path.as_deref(), suppressed).write();
         }
     }
 
@@ -105,7 +105,7 @@ struct Record {
 }
 
 impl Record {
-    fn new(event: &Event, rules: &Rules, cgroup: Option<String>, suppressed: u64) -> Self {
+    fn new(event: &Event, rules: &Rules, cgroup: Option<&str>, suppressed: u64) -> Self {
         let destination = socket_address(event.destination, event.destination_port);
         let endpoint = rules.protected(destination.ip(), destination.port());
         // A packet's process is unknown: it may be sent in anybody's context.
@@ -122,7 +122,7 @@ impl Record {
             pid: process.then_some(event.pid),
             uid: process.then_some(event.uid),
             command: process.then(|| command(&event.command)),
-            cgroup: cgroup.as_deref().map(printable),
+            cgroup: cgroup.map(printable),
             cgroup_id: (event.cgroup != 0).then_some(event.cgroup),
             suppressed,
         }

@@ -146,7 +146,7 @@ mod tests {
         let group = Group::new(&hierarchy);
         let id = hierarchy.ancestor(group.path()).unwrap().unwrap().id;
         let child = group.spawn("cat", &[]);
-        let mut paths = Paths::new(hierarchy.clone());
+        let mut paths = Paths::new(hierarchy);
         assert_eq!(paths.of_process(child.id(), id + 1), None);
         assert_eq!(paths.of_process(u32::MAX, id), None);
         let path = paths.of_process(child.id(), id);

@@ -21,12 +21,7 @@ fn a_refused_process_is_named() {
         command: *b"curl\0\0\0\0\0\0\0\0\0\0\0\0",
         ..Event::default()
     };
-    let line = logged(&Record::new(
-        &event,
-        &rules(),
-        Some("/system.slice/x".into()),
-        3,
-    ));
+    let line = logged(&Record::new(&event, &rules(), Some("/system.slice/x"), 3));
     assert_eq!(
         line,
         json!({
