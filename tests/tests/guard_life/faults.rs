@@ -157,6 +157,28 @@ fn where_its_address_is_taken_it_guards_and_tries_again() {
     guard.stop();
 }
 
+/// A part of the guard must not look as if it were the whole.
+#[test]
+fn a_part_of_its_programs_is_said() {
+    let Some(life) = Life::new() else { return };
+    life.configure("enforce");
+    let said = || {
+        let (status, _) = life.status();
+        let findings = status["findings"].as_array().unwrap();
+        let is_found = findings.iter().any(|one| one["name"] == "incomplete");
+        let text = life.done(&["status"]).stdout;
+        let first = text.lines().next().unwrap();
+        assert_eq!(first.ends_with("NOT WITH ALL PROGRAMS"), is_found, "{text}");
+        is_found
+    };
+    let guard = life.start_with(&["--programs", "connect4,connect6"]);
+    assert!(said());
+    guard.stop();
+    let guard = life.start();
+    assert!(!said());
+    guard.stop();
+}
+
 /// Exit status 2 with those words, and everybody gets in.
 #[track_caller]
 fn refused(life: &Life, finished: &Finished, says: &str) {
