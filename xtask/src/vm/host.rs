@@ -62,7 +62,7 @@ impl Need {
     }
 }
 
-/// Those from `ip` on run inside the machines.
+/// Those from `busybox` on run inside the machines.
 const NEEDS: &[Need] = &[
     Need {
         program: "cpio",
@@ -103,6 +103,14 @@ const NEEDS: &[Need] = &[
     Need {
         program: "busybox",
         package: "busybox-static",
+    },
+    Need {
+        program: "python3",
+        package: "python3",
+    },
+    Need {
+        program: "setpriv",
+        package: "util-linux",
     },
     Need {
         program: "ip",

@@ -1,11 +1,11 @@
 //! A root file system in the making: what an initramfs holds.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::host;
 use super::kernel::Kernel;
@@ -36,6 +36,24 @@ impl Tree {
         let path = locate(name)?;
         self.libraries(&path)?;
         self.copy(&path, relative(&path)?)
+    }
+
+    /// Adds Python with what comes with it, whichever Python this host's `python3` is.
+    pub(super) fn python(&self) -> Result<()> {
+        let said = output(Command::new("python3").args(["-c", WHICH_PYTHON]))?;
+        let mut lines = said.lines().map(Path::new);
+        let (Some(program), Some(library)) = (lines.next(), lines.next()) else {
+            bail!("python3 does not tell where it is");
+        };
+        self.libraries(program)?;
+        self.copy(program, program)?;
+        run_unseen(
+            Command::new("sh")
+                .args(["-euc", COPY_PYTHON, "sh"])
+                .args([library, &self.root]),
+        )?;
+        let link = self.place(Path::new("bin/python3"))?;
+        symlink(program, &link).with_context(|| format!("cannot make {}", link.display()))
     }
 
     /// Adds a program that we built, with its libraries.
@@ -211,6 +229,10 @@ const MODULES: &[&str] = &[
     "virtio_pci",
 ];
 
+const WHICH_PYTHON: &str = "import os, sys, sysconfig; \
+    print(os.path.realpath(sys.executable), sysconfig.get_path('stdlib'), sep='\\n')";
+const COPY_PYTHON: &str = "tar -C / -cf - --exclude=__pycache__ --exclude=site-packages \
+    --exclude=dist-packages --exclude=test --exclude='*.a' \"${1#/}\" | tar -xf - -C \"$2\"";
 const PACK: &str = r#"cd "$1"; find . -print0 | cpio --quiet -0 -o -H newc --owner=+0:+0 >"$2""#;
 
 #[cfg(test)]
