@@ -7,11 +7,11 @@ mod guest;
 mod host;
 mod image;
 mod kernel;
+mod kernel_tests;
 mod machine;
 mod payload;
 mod report;
 mod systemd;
-mod tests;
 mod tree;
 
 use std::process::ExitCode;
@@ -48,7 +48,7 @@ pub(crate) fn run(workspace: &Workspace, series: &[Series], part: Part) -> Resul
         let rig = Rig::new(kernel, &workspace.target.join("vm"))?;
         if part != Part::Systemd {
             suite.step(&format!("{}: the guard's tests", rig.kernel), |tally| {
-                tests::run(workspace, &rig, &payload, tally)
+                kernel_tests::run(workspace, &rig, &payload, tally)
             });
         }
         if part != Part::Tests {
