@@ -60,6 +60,8 @@ pub(super) fn hear(mut socket: &Socket) -> Outcome {
         match socket.read(&mut bytes) {
             Ok(0) => return Outcome::Cut,
             Ok(count) => line.extend_from_slice(bytes.get(..count).unwrap_or_default()),
+            // What io_uring left to do for this thread interrupts it.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Outcome::of(&error),
         }
     }
