@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::guest;
 use super::machine::{Machine, Rig};
 use super::payload::Payload;
-use super::report::{End, Report};
+use super::report::Report;
 use super::tree::Tree;
 use crate::suite::Tally;
 use crate::workspace::Workspace;
@@ -49,12 +49,7 @@ pub(super) fn run(
     });
     let concluded = report.conclude(tally);
     ended?;
-    match concluded {
-        Ok(End::Done) => Ok(()),
-        Ok(End::Again) => bail!("the machine asked for another boot"),
-        Err(error) => Err(error)
-            .with_context(|| format!("the console ended with\n{}\nand all", machine.console_end())),
-    }
+    concluded.with_context(|| format!("the console ended with\n{}\nand", machine.console_end()))
 }
 
 /// Runs each test executable, says its status, and says when all are done. One test at a time: on

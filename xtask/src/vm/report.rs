@@ -1,25 +1,21 @@
 //! What a machine says of its checks, and what that amounts to.
 
+use std::mem;
+
 use anyhow::{Result, bail};
 
 use crate::suite::Tally;
 
-/// Everything that one machine has said so far.
+/// Everything that a machine has said so far, in all its boots.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     tally: Tally,
     /// Programs that failed, with their statuses.
     failed: Vec<String>,
-    ended: Option<End>,
-}
-
-/// How it said that it is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
     /// It wants to boot again.
-    Again,
+    again: bool,
     /// Everything was run.
-    Done,
+    done: bool,
 }
 
 impl Report {
@@ -32,21 +28,26 @@ impl Report {
             return;
         };
         match ours.split_once(' ') {
-            None if ours == "again" => self.ended = Some(End::Again),
-            None if ours == "done" => self.ended = Some(End::Done),
+            None if ours == "again" => self.again = true,
+            None if ours == "done" => self.done = true,
             Some(("check", rest)) => self.tally.count(rest.starts_with("ok ")),
             Some(("exit", rest)) if !rest.starts_with("0 ") => self.failed.push(rest.to_owned()),
             _ => {}
         }
     }
 
+    /// Whether it has asked for another boot since this was asked last.
+    pub(super) fn take_again(&mut self) -> bool {
+        mem::take(&mut self.again)
+    }
+
     /// Adds what passed and failed, and judges: everything must have been run and have passed.
-    pub(super) fn conclude(self, tally: &mut Tally) -> Result<End> {
+    pub(super) fn conclude(self, tally: &mut Tally) -> Result<()> {
         tally.passed += self.tally.passed;
         tally.failed += self.tally.failed;
-        let Some(end) = self.ended else {
+        if !self.done {
             bail!("the machine ended before its checks did");
-        };
+        }
         if !self.failed.is_empty() {
             bail!("ended badly: {}", self.failed.join(", "));
         }
@@ -56,7 +57,7 @@ impl Report {
         if self.tally.passed == 0 {
             bail!("nothing was checked");
         }
-        Ok(end)
+        Ok(())
     }
 }
 
@@ -64,7 +65,7 @@ impl Report {
 mod tests {
     use super::*;
 
-    fn concluded(lines: &[&str]) -> (Result<End>, Tally) {
+    fn concluded(lines: &[&str]) -> (Result<()>, Tally) {
         let mut report = Report::default();
         for line in lines {
             report.read(line);
@@ -77,12 +78,21 @@ mod tests {
 
     #[test]
     fn a_machine_that_ran_everything_has_passed() {
-        let (end, tally) = concluded(&[PASSED, "vm: exit 0 guard", "vm: done"]);
-        assert_eq!(end.unwrap(), End::Done);
+        let (result, tally) = concluded(&[PASSED, "vm: exit 0 guard", "vm: done"]);
+        assert!(result.is_ok(), "{result:?}");
         assert_eq!((tally.passed, tally.failed), (2, 0));
-        let (end, tally) = concluded(&["vm: check ok boot order", "vm: again"]);
-        assert_eq!(end.unwrap(), End::Again);
-        assert_eq!((tally.passed, tally.failed), (1, 0));
+    }
+
+    #[test]
+    fn each_boot_is_asked_for_once() {
+        let mut report = Report::default();
+        report.read("vm: check ok boot order");
+        assert!(!report.take_again());
+        report.read("vm: again");
+        assert!(report.take_again());
+        assert!(!report.take_again());
+        report.read("vm: done");
+        assert!(report.conclude(&mut Tally::default()).is_ok());
     }
 
     #[test]
@@ -97,17 +107,17 @@ mod tests {
                 "vm: done",
             ],
             &["vm: done"],
+            &["vm: check ok one", "vm: again"],
             &[],
         ] {
-            let (end, _) = concluded(lines);
-            assert!(end.is_err(), "{lines:?}");
+            assert!(concluded(lines).0.is_err(), "{lines:?}");
         }
     }
 
     #[test]
     fn failures_are_counted_also_in_a_machine_that_died() {
-        let (end, tally) = concluded(&["vm: check ok one", "vm: check FAILED two"]);
-        assert!(end.is_err());
+        let (result, tally) = concluded(&["vm: check ok one", "vm: check FAILED two"]);
+        assert!(result.is_err());
         assert_eq!((tally.passed, tally.failed), (1, 1));
     }
 }

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::machine::{Machine, Rig};
 use super::payload::Payload;
-use super::report::{End, Report};
+use super::report::Report;
 use super::tree::Tree;
 use super::{guest, image};
 use crate::suite::Tally;
@@ -26,7 +26,10 @@ pub(super) fn run(
     image::copy(&workspace.vm(), &disk)?;
     let initramfs = tree(workspace, rig, payload, &directory.join("root"))?
         .pack(&directory.join("initramfs"))?;
-    for boot in 1..=MOST_BOOTS {
+    let mut report = Report::default();
+    let mut boot = 0;
+    let ended = loop {
+        boot += 1;
         println!("boot {boot}");
         let machine = Machine {
             rig,
@@ -35,25 +38,19 @@ pub(super) fn run(
             console: &directory.join(format!("console-{boot}")),
             silence: SILENCE,
         };
-        let mut report = Report::default();
         let ended = machine.run(|line| {
             println!("{line}");
             report.read(line);
         });
-        let concluded = report.conclude(tally);
-        ended?;
-        let end = concluded.with_context(|| {
-            format!(
-                "boot {boot}: the console ended with\n{}\nand all",
-                machine.console_end()
-            )
-        })?;
-        if end == End::Done {
-            // It is large, and nothing is left to be learnt from it.
-            return fs::remove_file(&disk).context("cannot remove the disk");
+        if ended.is_err() || !report.take_again() || boot == MOST_BOOTS {
+            break ended.with_context(|| format!("boot {boot}"));
         }
-    }
-    bail!("the machine asked for more than {MOST_BOOTS} boots")
+    };
+    let concluded = report.conclude(tally);
+    ended?;
+    concluded.with_context(|| format!("see {}", directory.display()))?;
+    // It is large, and nothing is left to be learnt from it.
+    fs::remove_file(&disk).context("cannot remove the disk")
 }
 
 /// The initramfs: brings the disk up, and what is tested onto it.
