@@ -1,6 +1,7 @@
 //! The maps, and what the loader sets before the programs are loaded.
 
 use core::ffi::c_void;
+use core::hint::black_box;
 use core::ptr;
 
 use aya_ebpf::bindings::{BPF_F_CLONE, BPF_F_NO_PREALLOC, bpf_map_type};
@@ -69,10 +70,11 @@ pub static LOST: PerCpuArray<u64, 1> = PerCpuArray::new();
 #[inline(always)]
 pub fn has(ports: &'static Array<Ports, 1>, port: u16) -> bool {
     let (word, bit) = place(port);
-    // The mask tells the verifier what the type does: the place is inside.
-    ports
-        .get(0)
-        .is_none_or(|ports| ports[word & 1023] & bit != 0)
+    // The mask tells the verifier what the type says: the place is inside. The box keeps the
+    // compiler, which knows that too, from leaving it out: up to 6.12 at least, the verifier forgets
+    // it at the byte swap.
+    let word = black_box(word) & 1023;
+    ports.get(0).is_none_or(|ports| ports[word] & bit != 0)
 }
 
 /// Set by the loader: 1 where `cgroup_skb` programs may ask for a packet's namespace.
