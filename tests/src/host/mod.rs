@@ -12,6 +12,7 @@
     reason = "a fault in the harness is a failed test"
 )]
 
+mod attempt;
 pub mod bpf;
 mod cgroup;
 mod guard;
@@ -25,6 +26,7 @@ mod wire;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+pub use attempt::{at, text};
 pub use cgroup::{Cgroup, Cgroups};
 pub use guard::{Guard, GuardSetup, Verdict};
 pub use mounts::Bpffs;

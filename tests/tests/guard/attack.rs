@@ -1,6 +1,7 @@
 //! Attempts to reach the service past the gateway, as values.
 
 use gateway_tests::host::GuardSetup;
+pub(crate) use gateway_tests::host::{at, text};
 
 /// One attempt: a command line of the attacker's.
 #[derive(Clone, Debug)]
@@ -66,19 +67,6 @@ impl Attack {
             .map(|argument| argument.replace(&placeholder, &own))
             .chain(["--say".to_owned(), text(number)])
             .collect()
-    }
-}
-
-/// What an attempt sends.
-pub(crate) fn text(number: u16) -> String {
-    format!("attempt-{number}.")
-}
-
-/// An address with a port, as text.
-pub(crate) fn at(ip: &str, port: u16) -> String {
-    match ip.contains(':') {
-        true => format!("[{ip}]:{port}"),
-        false => format!("{ip}:{port}"),
     }
 }
 

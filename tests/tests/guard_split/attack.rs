@@ -12,6 +12,7 @@ pub(crate) struct Attack {
     /// Whether it runs in the namespace behind the gateway's host.
     pub(crate) in_container: bool,
 }
+pub(crate) use gateway_tests::host::{at, text};
 
 impl Attack {
     /// An ordinary connect.
@@ -76,19 +77,6 @@ impl Attack {
         let mut arguments: Vec<_> = self.arguments.iter().map(replace).collect();
         arguments.extend(["--say".to_owned(), text(number)]);
         arguments
-    }
-}
-
-/// What an attempt sends.
-pub(crate) fn text(number: u16) -> String {
-    format!("attempt-{number}.")
-}
-
-/// An address with a port, as text.
-pub(crate) fn at(ip: &str, port: u16) -> String {
-    match ip.contains(':') {
-        true => format!("[{ip}]:{port}"),
-        false => format!("{ip}:{port}"),
     }
 }
 
