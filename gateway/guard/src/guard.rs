@@ -1,8 +1,6 @@
 //! The running guard: programs, maps, links, and the eye on them.
 
-use std::collections::HashSet;
 use std::fs::File;
-use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -10,13 +8,12 @@ use aya::Ebpf;
 use gateway_ebpf::abi::{Event, Program, Reason, Settings};
 
 use crate::cgroup::Hierarchy;
-use crate::diag::{self, Kept};
 use crate::error::GuardError;
 use crate::link::{self, Hook, Link};
 use crate::maps::{Foreign, Maps};
-use crate::rules::{Exception, Local, Mode, Rules};
+use crate::rules::{Mode, Rules};
 use crate::surroundings::{Look, Surroundings};
-use crate::{namespace, pins, probe, programs, tables};
+use crate::{cut, pins, probe, programs, tables};
 
 /// Programs, links and maps. Unpinned, they end with it; pinned, they outlive it.
 pub struct Guard {
@@ -177,7 +174,13 @@ impl Guard {
         self.attach()?;
         // A connection that cannot be cut hangs all the same: its packets are refused.
         self.uncut = match mode {
-            Mode::Enforce => self.cut().err(),
+            Mode::Enforce => match cut::foreign(&self.rules, &self.hierarchy) {
+                Ok(destroyed) => {
+                    self.destroyed += destroyed;
+                    None
+                }
+                Err(error) => Some(error),
+            },
             Mode::Audit | Mode::Detach => None,
         };
         Ok(())
@@ -388,61 +391,6 @@ impl Guard {
         }
     }
 
-    /// Ends the open connections that would not be let in now.
-    fn cut(&mut self) -> Result<(), GuardError> {
-        let mut cgroups = HashSet::new();
-        let exceptions = self
-            .rules
-            .exceptions
-            .iter()
-            .filter_map(|exception| match exception {
-                Exception::Cgroup(path) => Some(path),
-                Exception::Uid(_) => None,
-            });
-        let uids = self
-            .rules
-            .exceptions
-            .iter()
-            .filter_map(|exception| match exception {
-                Exception::Cgroup(_) => None,
-                Exception::Uid(uid) => Some(*uid),
-            });
-        let uids: Vec<u32> = uids.collect();
-        for path in std::iter::once(&self.rules.slice).chain(exceptions) {
-            let ids = self.hierarchy.subtree(path);
-            cgroups.extend(ids.map_err(GuardError::Surroundings)?);
-        }
-        let mut destroyed = 0;
-        for local in &self.rules.locals {
-            let listed = |peer: IpAddr| is_listed(local, peer);
-            let kept = Kept {
-                cgroups: &cgroups,
-                uids: &uids,
-                listed: &listed,
-            };
-            destroyed += namespace::inside(local.namespace.as_deref(), || {
-                diag::cut_local(local.address, local.port, &kept)
-            })
-            .map_err(|source| GuardError::Cut {
-                endpoint: format!("port {}", local.port),
-                source,
-            })?;
-        }
-        for remote in &self.rules.remotes {
-            let kept = Kept {
-                cgroups: &cgroups,
-                uids: &uids,
-                listed: &|_| false,
-            };
-            destroyed += diag::cut_remote(*remote, &kept).map_err(|source| GuardError::Cut {
-                endpoint: remote.to_string(),
-                source,
-            })?;
-        }
-        self.destroyed += destroyed;
-        Ok(())
-    }
-
     fn watch_link(&mut self, index: usize) -> Result<Option<Notice>, GuardError> {
         let Some((hook, link)) = self.links.get(index) else {
             return Ok(None);
@@ -474,11 +422,4 @@ impl Guard {
             found,
         }))
     }
-}
-
-fn is_listed(local: &Local, peer: IpAddr) -> bool {
-    local
-        .allow_from
-        .iter()
-        .any(|network| network.contains(peer))
 }

@@ -8,6 +8,7 @@
 mod baseline;
 mod cgroup;
 pub mod control;
+mod cut;
 mod diag;
 mod error;
 mod events;

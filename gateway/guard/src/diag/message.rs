@@ -15,6 +15,8 @@ pub(super) struct Socket {
     pub(super) cgroup: Option<u64>,
     /// The user that made it; root for one that no process holds any more.
     pub(super) uid: u32,
+    /// Whether a process holds it.
+    pub(super) held: bool,
     /// Only the memory of a closed connection is left: nobody can read or write it.
     pub(super) remnant: bool,
     /// One that waits for connections.
@@ -133,7 +135,8 @@ fn socket(body: &[u8]) -> Option<Socket> {
         local: address(SOURCE, 0)?,
         remote: address(DESTINATION, 2)?,
         cgroup: cgroup(body.get(MESSAGE..)?)?,
-        uid: u32::from_ne_bytes(*body.get(UID..)?.first_chunk()?),
+        uid: u32_at(body, UID)?,
+        held: u32_at(body, INODE)? != 0,
         remnant: *body.get(2)? == TIME_WAIT_TIMER,
         listens: *body.get(1)? == LISTEN,
         family,
@@ -223,8 +226,9 @@ const DESTINATION: usize = 20;
 const COOKIE: usize = 40;
 /// The size of `struct inet_diag_msg`.
 const MESSAGE: usize = 72;
-/// The place of `idiag_uid` in it.
+/// Places in it: `idiag_uid` and `idiag_inode`.
 const UID: usize = 64;
+const INODE: usize = 68;
 /// The size of a request.
 pub(super) const REQUEST: usize = HEADER + 8 + ID;
 
@@ -287,7 +291,9 @@ mod tests {
             bytes.extend(address);
         }
         bytes.extend([0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
-        bytes.resize(MESSAGE, 0);
+        bytes.resize(UID, 0);
+        bytes.extend(60_100u32.to_ne_bytes());
+        bytes.extend([0, 9, 0, 0]);
         bytes.extend([5, 0, 8, 0, 1, 0, 0, 0]);
         bytes.extend([12, 0, 21, 0]);
         bytes.extend(77u64.to_ne_bytes());
@@ -308,6 +314,7 @@ mod tests {
             assert_eq!(socket.local, "127.0.0.1:3939".parse().unwrap());
             assert_eq!(socket.remote, "127.0.0.1:40000".parse().unwrap());
             assert_eq!(socket.cgroup, Some(77));
+            assert_eq!((socket.uid, socket.held), (60_100, true));
             assert!(!socket.remnant && !socket.listens);
             // It is asked for as it was listed.
             let asked = destroy(9, &socket);
@@ -317,6 +324,9 @@ mod tests {
         assert!(only_socket(&body(2, 5, TIME_WAIT_TIMER)).remnant);
         assert!(only_socket(&body(2, LISTEN, 0)).listens);
         assert_eq!(only_socket(&body(2, 1, 0)[..MESSAGE]).cgroup, None);
+        let mut held_by_nobody = body(2, 1, 0);
+        held_by_nobody[INODE..MESSAGE].fill(0);
+        assert!(!only_socket(&held_by_nobody).held);
     }
 
     #[test]

@@ -20,15 +20,28 @@ pub(crate) struct Kept<'a> {
     pub(crate) listed: &'a (dyn Fn(IpAddr) -> bool + Sync),
 }
 
+/// The sockets at a protected local endpoint. As for `ingress`, its address matters only until a
+/// connection meets the service: what the service itself holds at the port is at it on every
+/// address.
+pub(crate) struct Receivers<'a> {
+    /// `None`: every address.
+    pub(crate) address: Option<IpAddr>,
+    /// The port; not 0.
+    pub(crate) port: u16,
+    /// The service's cgroup and those below it.
+    pub(crate) cgroups: &'a HashSet<u64>,
+    /// Whom the service's sockets belong to; `None`: anybody.
+    pub(crate) uid: Option<u32>,
+}
+
 /// Destroys, in this thread's namespace, both ends of the connections to a local endpoint whose
-/// other end is not kept. `address` `None` means every address. Returns how many sockets; an end
-/// that dies of the other's reset does not count. What the service has received but not read, it
-/// can still read.
+/// other end is not kept. Returns how many sockets; an end that dies of the other's reset does not
+/// count. What the service has received but not read, it can still read.
 ///
 /// `Unsupported` means that the kernel cannot do it. Needs CAP_NET_ADMIN.
-pub(crate) fn cut_local(address: Option<IpAddr>, port: u16, kept: &Kept<'_>) -> io::Result<u64> {
+pub(crate) fn cut_local(receivers: &Receivers<'_>, kept: &Kept<'_>) -> io::Result<u64> {
     let mut kernel = Connection::open()?;
-    let address = address.map(|address| address.to_canonical());
+    let port = receivers.port;
     let near = kernel.list(port, 0)?;
     // Asked for later: an end that connects is older than the one that accepts.
     let mut far: HashMap<_, Vec<Socket>> = HashMap::new();
@@ -38,7 +51,7 @@ pub(crate) fn cut_local(address: Option<IpAddr>, port: u16, kept: &Kept<'_>) -> 
     }
     let mut destroyed = 0;
     for socket in near {
-        if address.is_some_and(|address| address != socket.local.ip()) {
+        if !receivers.include(&socket) {
             continue;
         }
         let peers = peers(&mut kernel, &far, &socket)?;
@@ -69,6 +82,21 @@ pub(crate) fn cut_remote(endpoint: SocketAddr, kept: &Kept<'_>) -> io::Result<u6
 /// Whether this kernel can list and destroy sockets; an error says what is missing.
 pub(crate) fn check() -> io::Result<()> {
     Connection::open()?.check()
+}
+
+impl Receivers<'_> {
+    fn include(&self, socket: &Socket) -> bool {
+        let ip = socket.local.ip();
+        let is_address = |address: IpAddr| address.to_canonical() == ip;
+        self.address.is_none_or(is_address) || self.is_service(socket)
+    }
+
+    fn is_service(&self, socket: &Socket) -> bool {
+        // The user of a connection that nobody has accepted is not always known.
+        let is_user = |uid| uid == socket.uid || !socket.held;
+        let is_there = |cgroup| self.cgroups.contains(&cgroup);
+        socket.cgroup.is_some_and(is_there) && self.uid.is_none_or(is_user)
+    }
 }
 
 impl Kept<'_> {

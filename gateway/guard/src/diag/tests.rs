@@ -71,6 +71,17 @@ fn client(group: &Group, target: &str, port: u16) -> Process {
     group.spawn("bash", &["-c", script, target, &port.to_string()])
 }
 
+/// At an address or all, wherever the service is.
+fn cut_at(address: Option<IpAddr>, port: u16, kept: &Kept<'_>) -> io::Result<u64> {
+    let receivers = Receivers {
+        address,
+        port,
+        cgroups: &HashSet::new(),
+        uid: None,
+    };
+    cut_local(&receivers, kept)
+}
+
 fn cgroups(hierarchy: &Hierarchy, groups: &[&Group]) -> HashSet<u64> {
     groups
         .iter()
@@ -107,12 +118,12 @@ fn foreign_connections_are_cut_and_the_gateways_live() {
             let mut bad = Link::open(&foreign, &listener, target);
             assert!(good.lives() && bad.lives(), "{address} {target}");
 
-            let destroyed = cut_local(None, port, &kept).unwrap();
+            let destroyed = cut_at(None, port, &kept).unwrap();
             assert!((1..=2).contains(&destroyed), "{destroyed}");
             assert!(good.lives(), "{address} {target}");
             assert!(!bad.lives(), "{address} {target}");
             // Nothing is left to do, and the listener was left alone.
-            assert_eq!(cut_local(None, port, &kept).unwrap(), 0);
+            assert_eq!(cut_at(None, port, &kept).unwrap(), 0);
             assert!(Link::open(&foreign, &listener, target).lives());
         }
     });
@@ -140,16 +151,67 @@ fn an_address_is_cut_alone() {
             let mut named = Link::open(&foreign, &listener, target);
             assert!(named.lives() && other.lives());
             let address = Some(address.parse().unwrap());
-            assert!(cut_local(address, port, &kept).unwrap() > 0);
+            assert!(cut_at(address, port, &kept).unwrap() > 0);
             assert!(!named.lives());
             assert!(other.lives());
         }
         // Another port is another endpoint.
         let second = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut elsewhere = Link::open(&foreign, &second, "127.0.0.1");
-        assert!(cut_local(None, port, &kept).unwrap() > 0);
+        assert!(cut_at(None, port, &kept).unwrap() > 0);
         assert!(!other.lives());
         assert!(elsewhere.lives());
+    });
+}
+
+/// As `ingress` does: an address matters only until a connection meets the service.
+#[test]
+fn what_the_service_holds_is_cut_on_every_address() {
+    let Some(hierarchy) = sandbox::hierarchy() else {
+        return;
+    };
+    // The listeners are this process's.
+    let own = hierarchy.of_process(std::process::id()).unwrap().id;
+    let user = rustix::process::geteuid().as_raw();
+    let (gateway, foreign) = (Group::new(&hierarchy), Group::new(&hierarchy));
+    let (ours, theirs) = (HashSet::from([own]), cgroups(&hierarchy, &[&foreign]));
+    let kept = Kept {
+        cgroups: &cgroups(&hierarchy, &[&gateway]),
+        uids: &[],
+        listed: &|_| false,
+    };
+    Namespace::new().inside(|| {
+        let listener = TcpListener::bind("[::]:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut good = Link::open(&gateway, &listener, "127.0.0.2");
+        let mut bad = Link::open(&foreign, &listener, "127.0.0.2");
+        let mut cut = |cgroups, uid| {
+            let receivers = Receivers {
+                address: Some("127.0.0.1".parse().unwrap()),
+                port,
+                cgroups,
+                uid,
+            };
+            let destroyed = cut_local(&receivers, &kept).unwrap();
+            assert!(good.lives());
+            destroyed
+        };
+        // Others' sockets, and those of other users in the service's cgroup, are no service.
+        assert_eq!(cut(&theirs, None), 0);
+        assert_eq!(cut(&ours, Some(user + 1)), 0);
+        assert!(bad.lives());
+        assert!(cut(&ours, Some(user)) > 0);
+        assert!(!bad.lives());
+        let mut bad = Link::open(&foreign, &listener, "::1");
+        assert!(cut(&ours, None) > 0);
+        assert!(!bad.lives());
+
+        // Whose it will be is not always known before it is accepted.
+        let mut bad = client(&foreign, "127.0.0.2", port);
+        assert_eq!(bad.line(), "connected");
+        assert!(cut(&ours, Some(user)) > 0);
+        bad.tell("ping");
+        assert_eq!(bad.line(), "closed");
     });
 }
 
@@ -195,7 +257,7 @@ fn a_peer_that_is_bound_to_an_interface_is_found() {
             uids: &[],
             listed: &|address| address == own,
         };
-        assert!(cut_local(None, port.port(), &kept).unwrap() > 0);
+        assert!(cut_at(None, port.port(), &kept).unwrap() > 0);
         assert!(good.lives());
         assert!(!bad.lives());
     });
@@ -226,7 +288,7 @@ fn peers_elsewhere_live_if_they_are_listed() {
                     uids: &[],
                     listed: &|address| address == listed,
                 };
-                cut_local(None, port, &kept).unwrap()
+                cut_at(None, port, &kept).unwrap()
             })
         };
         assert_eq!(cut(their), 0);
@@ -292,14 +354,14 @@ fn what_is_closing_is_no_fault() {
         // The service's end becomes a remnant: at once, or a little later.
         let bad = Link::open(&foreign, &listener, "127.0.0.1");
         drop(bad.server);
-        let destroyed = cut_local(None, port, &kept).unwrap();
+        let destroyed = cut_at(None, port, &kept).unwrap();
         assert!((1..=2).contains(&destroyed), "{destroyed}");
         // Both ends are remnants, or gone.
         let bad = Link::open(&foreign, &listener, "127.0.0.1");
         drop(bad.client);
         drop(bad.server);
-        cut_local(None, port, &kept).unwrap();
-        assert_eq!(cut_local(None, port, &kept).unwrap(), 0);
+        cut_at(None, port, &kept).unwrap();
+        assert_eq!(cut_at(None, port, &kept).unwrap(), 0);
         assert!(good.lives());
     });
 }
@@ -396,7 +458,7 @@ fn many_are_cut_at_once() {
                 (client, listener.accept().unwrap().0)
             })
             .collect();
-        let destroyed = cut_local(None, address.port(), &kept).unwrap();
+        let destroyed = cut_at(None, address.port(), &kept).unwrap();
         assert!((400..=800).contains(&destroyed), "{destroyed}");
         for (client, server) in pairs {
             for mut end in [client, server] {
@@ -424,14 +486,14 @@ fn a_connection_nobody_accepted_is_cut() {
         let port = listener.local_addr().unwrap().port();
         let mut bad = client(&foreign, "127.0.0.1", port);
         assert_eq!(bad.line(), "connected");
-        assert!(cut_local(None, port, &kept).unwrap() > 0);
+        assert!(cut_at(None, port, &kept).unwrap() > 0);
         bad.tell("ping");
         assert_eq!(bad.line(), "closed");
         // The service accepts a dead one.
         let (mut dead, _) = listener.accept().unwrap();
         assert!(dead.read(&mut [0]).is_err());
         let mut good = Link::open(&gateway, &listener, "127.0.0.1");
-        assert_eq!(cut_local(None, port, &kept).unwrap(), 0);
+        assert_eq!(cut_at(None, port, &kept).unwrap(), 0);
         assert!(good.lives());
     });
 }
@@ -452,7 +514,7 @@ fn without_the_capability_it_is_refused() {
     sets.effective.remove(CapabilitySet::NET_ADMIN);
     // Of this thread alone, and it ends with the test.
     rustix::thread::set_capabilities(None, sets).unwrap();
-    let error = cut_local(None, address.port(), &kept).unwrap_err();
+    let error = cut_at(None, address.port(), &kept).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
     client.write_all(b"x").unwrap();
 }
@@ -475,7 +537,7 @@ fn an_excepted_user_is_kept() {
                 uids,
                 listed: &|_| false,
             };
-            cut_local(None, address.port(), &kept).unwrap()
+            cut_at(None, address.port(), &kept).unwrap()
         };
         assert_eq!(cut(&[user]), 0);
         client.write_all(b"x").unwrap();
