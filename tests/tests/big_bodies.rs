@@ -30,7 +30,7 @@ fn a_big_upload_with_its_length() {
             client.send(part);
         });
         client.answer().expect(200);
-        assert_eq!(sums.recv_timeout(poll::PATIENCE).unwrap(), sum);
+        assert_eq!(sums.recv_timeout(poll::patience()).unwrap(), sum);
     });
 }
 
@@ -54,7 +54,7 @@ fn a_big_upload_in_chunks() {
             client.send(&framed);
         });
         client.send(b"0\r\n\r\n").answer().expect(200);
-        assert_eq!(sums.recv_timeout(poll::PATIENCE).unwrap(), sum);
+        assert_eq!(sums.recv_timeout(poll::patience()).unwrap(), sum);
     });
 }
 
@@ -75,7 +75,7 @@ fn a_big_upload_to_a_tls_back_end() {
             client.send(part);
         });
         client.answer().expect(200);
-        assert_eq!(sums.recv_timeout(poll::PATIENCE).unwrap(), sum);
+        assert_eq!(sums.recv_timeout(poll::patience()).unwrap(), sum);
     });
 }
 

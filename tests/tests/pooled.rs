@@ -139,7 +139,7 @@ fn caught_in_a_batch(tls: bool, misdeed: fn(&mut Conn)) -> usize {
         client.send(&[ask(post), ask(behind)].concat());
     }
     gateway.resume();
-    first_used.recv_timeout(poll::PATIENCE).unwrap();
+    first_used.recv_timeout(poll::patience()).unwrap();
     gateway.pause();
     stopped.0.store(true, Ordering::SeqCst);
     stopped.1.wait();

@@ -81,7 +81,8 @@ fn name(command: &Command) -> String {
         .into_owned()
 }
 
-fn quoted(word: &OsStr) -> String {
+/// A word as a shell would take it.
+pub(crate) fn quoted(word: &OsStr) -> String {
     let word = word.to_string_lossy();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./=:,+@%".contains(&byte);
     if !word.is_empty() && word.bytes().all(plain) {

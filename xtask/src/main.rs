@@ -76,13 +76,14 @@ fn run(task: Task) -> Result<ExitCode> {
             kernel,
             systemd,
             tests,
+            arguments,
         } => {
             let part = match (systemd, tests) {
                 (true, _) => Part::Systemd,
                 (_, true) => Part::Tests,
                 _ => Part::All,
             };
-            vm::run(&workspace, kernel.series(), part)
+            vm::run(&workspace, kernel.series(), part, &arguments)
         }
     }
 }
@@ -154,6 +155,9 @@ enum Task {
         /// Only the guard's tests.
         #[arg(long)]
         tests: bool,
+        /// What each test executable is given, such as the names of tests.
+        #[arg(last = true, requires = "tests", value_name = "ARGUMENT")]
+        arguments: Vec<OsString>,
     },
 }
 

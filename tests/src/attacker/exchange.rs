@@ -7,13 +7,14 @@ use clap::Args;
 use socket2::Socket;
 
 use super::Outcome;
+use crate::harness::poll::stretched;
 
 #[derive(Args, Clone)]
 pub(super) struct Talk {
     /// The line to send
     #[arg(long, value_name = "TEXT", default_value = "hello")]
     say: String,
-    /// How long anything may take before it counts as refused, in milliseconds
+    /// How long anything may take before it counts as refused, in milliseconds on hardware
     #[arg(long, value_name = "MS", default_value = "700")]
     patience: u64,
 }
@@ -21,7 +22,7 @@ pub(super) struct Talk {
 impl Talk {
     /// How long to wait.
     pub(super) fn patience(&self) -> Duration {
-        Duration::from_millis(self.patience)
+        stretched(Duration::from_millis(self.patience))
     }
 
     /// The line with its end.

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::packet::{Segment, Shape};
 use super::wire::{Seen, Wire};
 use super::{Outcome, orders, print};
+use crate::harness::poll::stretched;
 
 /// Prints `listening`, watches the connections to the target, and when told to sends the text in
 /// the name of the client of the last one that it saw.
@@ -21,7 +22,7 @@ pub(super) struct Inject {
     /// What to send
     #[arg(long)]
     say: String,
-    /// How long to wait for what comes back, in milliseconds
+    /// How long to wait for what comes back, in milliseconds on hardware
     #[arg(long, value_name = "MS", default_value = "700")]
     patience: u64,
 }
@@ -61,7 +62,7 @@ impl Inject {
             data: self.say.as_bytes(),
         };
         wire.send(&forged, Shape::Plain)?;
-        let until = Instant::now() + Duration::from_millis(self.patience);
+        let until = Instant::now() + stretched(Duration::from_millis(self.patience));
         while let Some(seen) = wire.next(until)? {
             if (seen.from, seen.to) == (last.to, last.from) && !seen.data.is_empty() {
                 let text = String::from_utf8_lossy(&seen.data).into_owned();

@@ -113,7 +113,7 @@ impl Browser {
 
     fn end_session(&self) -> std::io::Result<()> {
         let mut tcp = TcpStream::connect(self.address)?;
-        tcp.set_read_timeout(Some(poll::PATIENCE))?;
+        tcp.set_read_timeout(Some(poll::patience()))?;
         let head = format!(
             "DELETE {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
             self.path("")

@@ -195,7 +195,7 @@ impl Client {
                 false
             }
         };
-        self.patience(poll::PATIENCE);
+        self.patience(poll::patience());
         silent
     }
 
@@ -291,7 +291,7 @@ impl Client {
         !self.buffer.is_empty() || self.fill()
     }
 
-    /// Reads once; false at the end. A silence of [`poll::PATIENCE`] fails the test.
+    /// Reads once; false at the end. A silence of [`poll::patience`] fails the test.
     fn fill(&mut self) -> bool {
         if self.ended.is_some() {
             return false;
@@ -338,7 +338,7 @@ pub(crate) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 fn tcp(address: SocketAddr) -> TcpStream {
     let tcp = TcpStream::connect(address).expect("the listener accepts");
     tcp.set_nodelay(true).unwrap();
-    tcp.set_read_timeout(Some(poll::PATIENCE)).unwrap();
-    tcp.set_write_timeout(Some(poll::PATIENCE)).unwrap();
+    tcp.set_read_timeout(Some(poll::patience())).unwrap();
+    tcp.set_write_timeout(Some(poll::patience())).unwrap();
     tcp
 }

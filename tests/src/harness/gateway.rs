@@ -300,7 +300,7 @@ impl Finished {
             .expect("the program starts");
         let started = Instant::now();
         while child.try_wait().unwrap().is_none() {
-            if started.elapsed() > poll::PATIENCE {
+            if started.elapsed() > poll::patience() {
                 child.kill().unwrap();
                 let output = child.wait_with_output().unwrap();
                 panic!(

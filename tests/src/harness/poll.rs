@@ -1,8 +1,10 @@
 //! Waiting for a condition, with a bound.
 
+use std::env::VarError;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// Waits until `probe` yields a value; fails the test after [`PATIENCE`].
+/// Waits until `probe` yields a value; fails the test after [`patience`].
 #[track_caller]
 pub fn until<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
@@ -10,7 +12,10 @@ pub fn until<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
         if let Some(value) = probe() {
             return value;
         }
-        assert!(started.elapsed() < PATIENCE, "waited in vain until {what}");
+        assert!(
+            started.elapsed() < patience(),
+            "waited in vain until {what}"
+        );
         std::thread::sleep(STEP);
     }
 }
@@ -22,7 +27,7 @@ pub fn settled<T: PartialEq>(what: &str, still: Duration, mut probe: impl FnMut(
     let mut value = probe();
     let mut since = Instant::now();
     while since.elapsed() < still {
-        assert!(started.elapsed() < PATIENCE, "{what} did not settle");
+        assert!(started.elapsed() < patience(), "{what} did not settle");
         std::thread::sleep(STEP);
         let next = probe();
         if next != value {
@@ -33,7 +38,27 @@ pub fn settled<T: PartialEq>(what: &str, still: Duration, mut probe: impl FnMut(
     value
 }
 
-/// How long any single condition may take. Generous: it only costs time when a test fails.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How long any single condition may take: 20 s, [`stretched`].
+pub fn patience() -> Duration {
+    stretched(PATIENCE)
+}
+
+/// A deadline of that length on hardware, times `GATEWAY_TEST_PATIENCE` elsewhere: emulated
+/// machines are many times slower. Only for deadlines, never for how long something must last.
+pub fn stretched(deadline: Duration) -> Duration {
+    static FACTOR: OnceLock<u32> = OnceLock::new();
+    let read = || match std::env::var("GATEWAY_TEST_PATIENCE") {
+        Ok(text) => match text.parse() {
+            Ok(factor @ 1..) => factor,
+            _ => panic!("GATEWAY_TEST_PATIENCE: expected a number from 1 on, not {text:?}"),
+        },
+        Err(VarError::NotPresent) => 1,
+        Err(error) => panic!("GATEWAY_TEST_PATIENCE: {error}"),
+    };
+    deadline * *FACTOR.get_or_init(read)
+}
+
+/// Generous: it only costs time when a test fails.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 const STEP: Duration = Duration::from_millis(5);

@@ -120,7 +120,7 @@ fn sweep(top: &Path) -> io::Result<()> {
         match remove(top) {
             Err(error)
                 if error.kind() == io::ErrorKind::ResourceBusy
-                    && started.elapsed() < poll::PATIENCE =>
+                    && started.elapsed() < poll::patience() =>
             {
                 std::thread::sleep(std::time::Duration::from_millis(5));
             }

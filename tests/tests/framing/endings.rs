@@ -73,7 +73,7 @@ fn draining_finishes_what_was_begun() {
         while let Some(request) = conn.head() {
             if request.target == "/slow" {
                 conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
-                wait.lock().unwrap().recv_timeout(poll::PATIENCE).unwrap();
+                wait.lock().unwrap().recv_timeout(poll::patience()).unwrap();
                 conn.send(b"whole");
             } else {
                 conn.send(OK);
@@ -168,7 +168,7 @@ fn whoever_is_waited_for_is_to_blame() {
     let backend = Backend::scripted(move |conn| {
         // It takes the head, and nothing of the body.
         conn.head();
-        over.lock().unwrap().recv_timeout(poll::PATIENCE).unwrap();
+        over.lock().unwrap().recv_timeout(poll::patience()).unwrap();
     });
     let gateway = Setup::connect(&backend)
         .line("timeouts", "body = \"500ms\"\nanswer = \"20s\"")

@@ -15,7 +15,11 @@ fn nothing_of_an_answer_is_held_back() {
     let backend = Backend::scripted(move |conn| {
         conn.request();
         conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
-        let (from, to) = ports.lock().unwrap().recv_timeout(poll::PATIENCE).unwrap();
+        let (from, to) = ports
+            .lock()
+            .unwrap()
+            .recv_timeout(poll::patience())
+            .unwrap();
         let mut room = room.lock().unwrap();
         let sent = fill(from, to, &mut room, |bytes| assert!(conn.send(bytes)));
         drop(room);
@@ -29,7 +33,7 @@ fn nothing_of_an_answer_is_held_back() {
         client.send(&Request::get("/x").by(&ALICE).bytes());
         let ports = (gateway.address().port(), client.port());
         asked.send(ports).unwrap();
-        let sent: usize = total.recv_timeout(poll::PATIENCE).unwrap();
+        let sent: usize = total.recv_timeout(poll::patience()).unwrap();
         (client, sent)
     };
     drop(ask());
@@ -51,7 +55,11 @@ fn nothing_of_an_upload_is_held_back() {
     let backend = Backend::scripted_tls(accept(&ca.server(&["127.0.0.1"])), move |conn| {
         conn.head();
         asked.lock().unwrap().send(conn.ports()).unwrap();
-        let sent = total.lock().unwrap().recv_timeout(poll::PATIENCE).unwrap();
+        let sent = total
+            .lock()
+            .unwrap()
+            .recv_timeout(poll::patience())
+            .unwrap();
         let mut received = 0;
         while received < sent {
             received += conn.chunk().expect("the upload goes on").len();
@@ -65,7 +73,7 @@ fn nothing_of_an_upload_is_held_back() {
         let mut client = gateway.client();
         let request = Request::new("POST", "/x").by(&ALICE);
         client.send(&request.field("Transfer-Encoding", "chunked").bytes());
-        let (to, from) = ports.recv_timeout(poll::PATIENCE).unwrap();
+        let (to, from) = ports.recv_timeout(poll::patience()).unwrap();
         let sent = fill(from, to, &mut room, |bytes| {
             client.send(bytes);
         });

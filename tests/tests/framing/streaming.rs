@@ -24,7 +24,7 @@ fn each_chunk_is_flushed_at_once() {
                 } else {
                     b"0123456789"
                 });
-                next.recv_timeout(poll::PATIENCE)
+                next.recv_timeout(poll::patience())
                     .expect("the client sees each piece");
             }
             conn.send(if chunked { b"0\r\n\r\n" } else { b"" });
@@ -58,7 +58,7 @@ fn the_head_of_an_answer_does_not_wait_for_its_body() {
         conn.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n");
         next.lock()
             .unwrap()
-            .recv_timeout(poll::PATIENCE)
+            .recv_timeout(poll::patience())
             .expect("the client sees the head");
         conn.send(b"data: 1\n\n");
     });

@@ -201,7 +201,7 @@ fn half_a_tunnel_does_not_stay() {
             conn.send(SWITCHING);
             if by_client {
                 assert_eq!(conn.read_out(), b"");
-                let over = over.lock().unwrap().recv_timeout(poll::PATIENCE);
+                let over = over.lock().unwrap().recv_timeout(poll::patience());
                 over.expect("the tunnel ends although this end stays open");
             } else {
                 assert!(conn.exactly(2).is_some());

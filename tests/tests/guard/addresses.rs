@@ -94,7 +94,7 @@ fn udp_passes(site: &Site) {
         client.connect("127.0.0.1:3939").unwrap();
         client.send(b"datagram").unwrap();
         let mut bytes = [0; 16];
-        let patience = gateway_tests::harness::poll::PATIENCE;
+        let patience = gateway_tests::harness::poll::patience();
         server.set_read_timeout(Some(patience)).unwrap();
         let count = server.recv(&mut bytes).unwrap();
         bytes[..count].to_vec()

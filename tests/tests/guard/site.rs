@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use gateway_tests::attacker::Outcome;
 use gateway_tests::harness::poll;
 use gateway_tests::host::{Guard, GuardSetup, Host, Process, Who};
+use rustix::io::Errno;
 
 use crate::attack::{Attack, FIRST_PORT, text};
 
@@ -108,6 +109,25 @@ impl Site {
             assert!(outcome.answered_by("service"), "{target}: {outcome:?}");
             self.heard(&text);
         }
+    }
+
+    /// Whether this kernel can make that attempt: false, with a line that says so, if without a
+    /// guard its answer is EOPNOTSUPP. Otherwise the attempt must reach the service.
+    #[track_caller]
+    pub(crate) fn is_supported(&self, attack: &Attack) -> bool {
+        for (who, attack, _, outcome) in self.run(&[attack]) {
+            match outcome {
+                Outcome::Refused { errno, .. } if errno == Errno::OPNOTSUPP.raw_os_error() => {
+                    eprintln!("not on this kernel: {attack:?}");
+                    return false;
+                }
+                _ => assert!(
+                    outcome.answered_by("service"),
+                    "{attack:?} by {who:?}: {outcome:?}"
+                ),
+            }
+        }
+        true
     }
 
     /// Every attempt reaches the service.

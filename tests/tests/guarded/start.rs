@@ -191,7 +191,7 @@ fn systemd_is_told_once_it_serves() {
     let setup = Setup::connect(&Backend::recording());
     let socket = setup.path().join("notify");
     let systemd = UnixDatagram::bind(&socket).unwrap();
-    systemd.set_read_timeout(Some(poll::PATIENCE)).unwrap();
+    systemd.set_read_timeout(Some(poll::patience())).unwrap();
     let told = format!("NOTIFY_SOCKET={}", socket.display());
     let gateway = setup.prepare().start_by(&["env", &told]);
     let mut message = [0; 64];

@@ -1,5 +1,6 @@
 //! The guard's tests on another kernel, in a machine that lives in memory.
 
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use super::machine::{Machine, Rig};
 use super::payload::Payload;
 use super::report::Report;
 use super::tree::Tree;
+use crate::command::quoted;
 use crate::suite::Tally;
 use crate::workspace::Workspace;
 
@@ -18,6 +20,7 @@ pub(super) fn run(
     workspace: &Workspace,
     rig: &Rig,
     payload: &Payload,
+    arguments: &[OsString],
     tally: &mut Tally,
 ) -> Result<()> {
     let directory = rig.scratch("tests")?;
@@ -32,7 +35,11 @@ pub(super) fn run(
         tree.program(program, program)?;
     }
     tree.directory(workspace.root.join("tests").strip_prefix("/")?)?;
-    tree.write(guest::TESTS_AT, &script(workspace, payload)?, true)?;
+    tree.write(
+        guest::TESTS_AT,
+        &script(workspace, rig, payload, arguments)?,
+        true,
+    )?;
     let initramfs = tree.pack(&directory.join("initramfs"))?;
 
     let machine = Machine {
@@ -55,22 +62,35 @@ pub(super) fn run(
 /// Runs each test executable, says its status, and says when all are done. One test at a time: on
 /// kernels where a packet's namespace cannot be asked, the guard of one test sees the sockets of
 /// others that are older; and an emulated processor is slow enough for one.
-fn script(workspace: &Workspace, payload: &Payload) -> Result<String> {
-    let gateway = payload.gateway.display();
-    let directory = workspace.root.join("tests");
+///
+/// What tests print is shown also if they pass: some of it says what a kernel cannot do.
+fn script(
+    workspace: &Workspace,
+    rig: &Rig,
+    payload: &Payload,
+    arguments: &[OsString],
+) -> Result<String> {
     let mut script = format!(
         "#!/bin/sh\n\
-         export GATEWAY_TEST_SCALE=short GATEWAY_TEST_BIN='{gateway}'\n\
+         export GATEWAY_TEST_SCALE=short GATEWAY_TEST_PATIENCE={} GATEWAY_TEST_BIN={}\n\
          export RUST_TEST_THREADS=1\n\
-         cd '{}'\n",
-        directory.display()
+         cd {}\n",
+        rig.slowness(),
+        quoted(payload.gateway.as_os_str()),
+        quoted(workspace.root.join("tests").as_os_str()),
     );
+    let given = [OsStr::new("--show-output")];
+    let given = given
+        .into_iter()
+        .chain(arguments.iter().map(OsString::as_os_str));
+    let given: Vec<String> = given.map(quoted).collect();
     for test in &payload.tests {
         let name = test.file_name().context("a test has no name")?;
         writeln!(
             script,
-            "'{}'; status=$?; echo; echo \"vm: exit $status {}\"",
-            test.display(),
+            "{} {}; status=$?; echo; echo \"vm: exit $status {}\"",
+            quoted(test.as_os_str()),
+            given.join(" "),
             name.display()
         )?;
     }
@@ -79,6 +99,6 @@ fn script(workspace: &Workspace, payload: &Payload) -> Result<String> {
 }
 
 /// Programs that tests start, or that the kernel does.
-const TOOLS: &[&str] = &["bash", "ip", "nft", "setpriv", "ss"];
+const TOOLS: &[&str] = &["bash", "ip", "nft", "setpriv", "ss", "unshare"];
 /// In emulation a test may take a minute.
 const SILENCE: Duration = Duration::from_secs(300);

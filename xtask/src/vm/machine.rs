@@ -63,6 +63,14 @@ impl Rig {
         Ok(rig)
     }
 
+    /// How many times longer than on hardware something may take in the machine.
+    pub(super) fn slowness(&self) -> u32 {
+        match self.accelerator {
+            Accelerator::Kvm => 1,
+            Accelerator::Tcg => 5,
+        }
+    }
+
     /// An empty directory for one use.
     pub(super) fn scratch(&self, name: &str) -> Result<PathBuf> {
         let directory = self.scratch.join(name);

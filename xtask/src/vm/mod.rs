@@ -14,6 +14,7 @@ mod report;
 mod systemd;
 mod tree;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -37,7 +38,13 @@ pub(crate) enum Part {
 }
 
 /// Runs a part on each kernel, also after one that failed; the last line counts what passed.
-pub(crate) fn run(workspace: &Workspace, series: &[Series], part: Part) -> Result<ExitCode> {
+/// Test executables are given the arguments.
+pub(crate) fn run(
+    workspace: &Workspace,
+    series: &[Series],
+    part: Part,
+    arguments: &[OsString],
+) -> Result<ExitCode> {
     host::install()?;
     let cache = workspace.vm();
     let payload = payload::build(workspace)?;
@@ -48,7 +55,7 @@ pub(crate) fn run(workspace: &Workspace, series: &[Series], part: Part) -> Resul
         let rig = Rig::new(kernel, &workspace.target.join("vm"))?;
         if part != Part::Systemd {
             suite.step(&format!("{}: the guard's tests", rig.kernel), |tally| {
-                kernel_tests::run(workspace, &rig, &payload, tally)
+                kernel_tests::run(workspace, &rig, &payload, arguments, tally)
             });
         }
         if part != Part::Tests {

@@ -110,7 +110,7 @@ fn artifact(line: &str) -> Option<Artifact> {
 }
 
 /// Tests whose outcome depends on the kernel.
-const GUARD_TESTS: [&str; 1] = ["guard"];
+const GUARD_TESTS: [&str; 3] = ["guard", "guard_life", "guard_split"];
 
 #[cfg(test)]
 mod tests {
