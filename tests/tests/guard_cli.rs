@@ -107,7 +107,13 @@ fn overrides_are_stored_without_a_service_and_end() {
     let cleared: Value = serde_json::from_str(&host.run(&["--clear", "--json"]).stdout).unwrap();
     assert_eq!(
         cleared,
-        json!({"running": false, "override": null, "pinned": false})
+        json!({
+            "running": false,
+            "override": null,
+            "pinned": false,
+            "destroyed_sockets": 0,
+            "uncut": null,
+        })
     );
     assert_eq!(host.dir.read("state/override.json"), "");
 }

@@ -29,7 +29,8 @@ pub(super) fn set(how: &How, mode: Mode) -> Result<ExitCode, Failure> {
     match change(&config.socket, &Ask::Set { mode })? {
         Some(status) => print(how, &status, &first_line(&status))?,
         None => {
-            let done = offline::set(&places(&config), mode).map_err(work)?;
+            let done = offline::set(&places(&config), &translate::rules(&config), mode);
+            let done = done.map_err(work)?;
             print(how, &done, &set_offline(&done, mode))?;
         }
     }
@@ -43,7 +44,8 @@ pub(super) fn clear(how: &How) -> Result<ExitCode, Failure> {
         Some(status) => print(how, &status, &first_line(&status))?,
         None => {
             let mode = translate::mode(&config);
-            let done = offline::clear(&places(&config), mode).map_err(work)?;
+            let done = offline::clear(&places(&config), &translate::rules(&config), mode);
+            let done = done.map_err(work)?;
             print(how, &done, &cleared_offline(&done, mode))?;
         }
     }
@@ -131,8 +133,9 @@ fn set_offline(done: &Done, mode: Mode) -> String {
         }
     };
     format!(
-        "the guard service is not running: {now}; \
+        "the guard service is not running: {now}{}; \
          the override {} is stored for its next start, until `guard --clear`",
+        cut_offline(done),
         mode.as_str()
     )
 }
@@ -145,9 +148,18 @@ fn cleared_offline(done: &Done, configured: Mode) -> String {
     };
     format!(
         "the guard service is not running: the override is cleared; \
-         the configured mode {} holds from its next start on{now}",
-        configured.as_str()
+         the configured mode {} holds from its next start on{now}{}",
+        configured.as_str(),
+        cut_offline(done)
     )
+}
+
+fn cut_offline(done: &Done) -> String {
+    match (&done.uncut, done.destroyed_sockets) {
+        (Some(error), _) => format!("; {error}; those open before hang instead"),
+        (None, 0) => String::new(),
+        (None, sockets) => format!("; {sockets} sockets of foreign connections were destroyed"),
+    }
 }
 
 fn work(error: impl std::fmt::Display) -> Failure {
@@ -182,6 +194,16 @@ mod tests {
             running: false,
             r#override: None,
             pinned,
+            destroyed_sockets: 0,
+            uncut: None,
+        };
+        let cut = Done {
+            destroyed_sockets: 4,
+            ..done(true)
+        };
+        let uncut = Done {
+            uncut: Some("cannot end them".into()),
+            ..done(true)
         };
         let texts = [
             set_offline(&done(true), Mode::Audit),
@@ -191,6 +213,8 @@ mod tests {
             set_offline(&done(false), Mode::Enforce),
             cleared_offline(&done(true), Mode::Enforce),
             cleared_offline(&done(false), Mode::Audit),
+            set_offline(&cut, Mode::Enforce),
+            cleared_offline(&uncut, Mode::Enforce),
         ];
         assert_eq!(
             texts,
@@ -210,6 +234,12 @@ mod tests {
                  enforce holds from its next start on, and now for what is pinned",
                 "the guard service is not running: the override is cleared; the configured mode \
                  audit holds from its next start on; nothing is pinned now",
+                "the guard service is not running: what is pinned enforces now; 4 sockets of \
+                 foreign connections were destroyed; the override enforce is stored for its next \
+                 start, until `guard --clear`",
+                "the guard service is not running: the override is cleared; the configured mode \
+                 enforce holds from its next start on, and now for what is pinned; \
+                 cannot end them; those open before hang instead",
             ]
         );
     }

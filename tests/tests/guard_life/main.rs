@@ -15,6 +15,7 @@
 mod cgroups;
 mod faults;
 mod life;
+mod older;
 mod overrides;
 mod repair;
 mod rights;
