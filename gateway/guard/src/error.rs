@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use aya::EbpfError;
+use aya::pin::PinError;
 use aya::programs::ProgramError;
 
 /// Why the guard cannot do its work. Nothing that was not attached before is attached after it.
@@ -52,6 +53,14 @@ pub enum GuardError {
     OtherVersion {
         /// Which program.
         program: &'static str,
+    },
+    /// A map cannot be pinned again.
+    #[error("cannot pin {map}: {source}")]
+    Pin {
+        /// Which.
+        map: &'static str,
+        /// Why.
+        source: PinError,
     },
     /// The pin directory cannot be trusted or made.
     #[error("pins_unsafe: {}: {problem}; expected a directory of root's with mode 0700 that nobody else can write to or replace", path.display())]

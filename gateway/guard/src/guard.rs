@@ -72,6 +72,11 @@ pub enum Notice {
         /// What was found.
         found: String,
     },
+    /// The pin of a map was removed; it is made again.
+    Repinned {
+        /// Which map.
+        map: &'static str,
+    },
 }
 
 /// A program's attachment.
@@ -219,6 +224,10 @@ impl Guard {
                 Ok(notice) => notices.extend(notice),
                 Err(error) => fault = fault.or(Some(error)),
             }
+        }
+        match self.restore_notes() {
+            Ok(maps) => notices.extend(maps.into_iter().map(|map| Notice::Repinned { map })),
+            Err(error) => fault = fault.or(Some(error)),
         }
         (notices, fault)
     }
@@ -388,6 +397,13 @@ impl Guard {
                         Program::Ingress => !locals.is_empty(),
                     }
             }
+        }
+    }
+
+    fn restore_notes(&self) -> Result<Vec<&'static str>, GuardError> {
+        match &self.options.pins {
+            Some(pins) if self.mode != Mode::Detach => pins::restore_notes(pins, &self.ebpf),
+            _ => Ok(Vec::new()),
         }
     }
 

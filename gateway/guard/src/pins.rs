@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 
+use aya::Ebpf;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
@@ -68,6 +69,23 @@ pub(crate) fn unpin_links(pins: &Path) -> Result<(), GuardError> {
         })?;
     }
     Ok(())
+}
+
+/// Pins the maps of notes again of which somebody removed the pins: without them the next instance
+/// would know none of the sockets. Returns which.
+pub(crate) fn restore_notes(pins: &Path, ebpf: &Ebpf) -> Result<Vec<&'static str>, GuardError> {
+    let mut restored = Vec::new();
+    for &name in NOTES {
+        let pin = pins.join(name);
+        if pin.exists() {
+            continue;
+        }
+        let map = ebpf.map(name).ok_or(GuardError::NoObject)?;
+        map.pin(pin)
+            .map_err(|source| GuardError::Pin { map: name, source })?;
+        restored.push(name);
+    }
+    Ok(restored)
 }
 
 /// Makes void what sockets were noted as.

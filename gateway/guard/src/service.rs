@@ -169,6 +169,9 @@ impl Service {
                 self.reattached += 1;
                 tracing::error!(program, found, "a program was not attached; it is again");
             }
+            Notice::Repinned { map } => {
+                tracing::error!(map, "the pin of a map was removed; it is made again");
+            }
         }
     }
 

@@ -69,6 +69,30 @@ fn a_removed_pin_is_made_again() {
     assert!(!life.strangers_get_in());
 }
 
+/// The next service goes on with what these maps hold about sockets.
+#[test]
+fn a_removed_pin_of_a_map_is_made_again() {
+    let Some(life) = Life::new() else { return };
+    let _service = life.serve();
+    life.configure("enforce");
+    let guard = life.start();
+    let maps = ["EXCEPTED", "ORIGIN", "VERIFIED"];
+    let is_pinned = |map: &&str| life.pins().join(map).exists();
+    assert!(maps.iter().all(is_pinned));
+    for map in maps {
+        std::fs::remove_file(life.pins().join(map)).unwrap();
+    }
+    for map in maps {
+        guard.said(&format!("{map} was not pinned"), |line| {
+            line["level"] == "ERROR" && line["map"] == map
+        });
+    }
+    assert!(maps.iter().all(is_pinned));
+    // Programs were never missing.
+    whole(&life, 0);
+    guard.stop();
+}
+
 /// What happened while there was no service is put right by the next one.
 #[test]
 fn a_start_repairs_what_happened_before() {
