@@ -79,7 +79,8 @@ struct RunArgs {
     /// Pin nothing: links and maps live and die with the process.
     #[arg(long)]
     unpinned: bool,
-    /// Attach only these, to show what each layer does alone.
+    /// For tests: attach only these, to show what each layer does alone. Refused where others are
+    /// pinned, which it would detach.
     #[arg(long, value_name = "NAME,…", hide = true, value_delimiter = ',', value_parser = program)]
     programs: Option<Vec<Program>>,
 }

@@ -179,6 +179,35 @@ fn a_part_of_its_programs_is_said() {
     guard.stop();
 }
 
+/// What is pinned and left out would be detached.
+#[test]
+fn a_part_of_its_programs_does_not_take_the_place_of_the_whole() {
+    let Some(life) = Life::new() else { return };
+    let _service = life.serve();
+    life.configure("enforce");
+    life.start().kill();
+    let whole = life.pinned();
+    let finished = life.command(&["run", "--programs", "bind4,bind6,connect4,connect6"]);
+    assert_eq!(finished.code, Some(2), "{finished:?}");
+    assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
+    let says =
+        finished.stderr.contains("programs_pinned") && finished.stderr.contains(": ingress;");
+    assert!(says, "{finished:?}");
+    assert_eq!(life.pinned(), whole);
+    assert!(!life.strangers_get_in());
+
+    // Nothing of what it takes over is left out here.
+    life.done(&["detach"]);
+    life.done(&["--clear"]);
+    for _ in 0..2 {
+        life.start_with(&["--programs", "ingress"]).kill();
+        assert_eq!(life.pinned(), ["ingress"]);
+        assert!(!life.strangers_get_in());
+    }
+    life.start().stop();
+    assert_eq!(life.pinned(), whole);
+}
+
 /// Exit status 2 with those words, and everybody gets in.
 #[track_caller]
 fn refused(life: &Life, finished: &Finished, says: &str) {

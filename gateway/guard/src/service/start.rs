@@ -2,7 +2,7 @@
 //! attached.
 
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use gateway_ebpf::abi::Program;
 use tokio::sync::{mpsc, watch};
@@ -12,6 +12,7 @@ use crate::control::{Asker, Seat, SeatError};
 use crate::error::GuardError;
 use crate::events::EventLog;
 use crate::guard::{Guard, Options};
+use crate::link::{self, Hook};
 use crate::overrides::{Override, OverrideError, OverrideFile};
 use crate::probe::{Finding, Severity, probe};
 use crate::rules::{Mode, Rules};
@@ -29,7 +30,7 @@ pub struct Start {
     pub override_file: PathBuf,
     /// Where links and maps are pinned; `None`: they end with the process.
     pub pins: Option<PathBuf>,
-    /// Attach only these; `None`: all that the rules need.
+    /// Attach only these; `None`: all that the rules need. A fault where others are pinned.
     pub programs: Option<Vec<Program>>,
     /// Run on a kernel on which the guard was not proven.
     pub allow_unproven_kernel: bool,
@@ -65,6 +66,9 @@ impl Prepared {
         let seat = Seat::take(&start.socket).map_err(|error| unseated(&error))?;
         let pins = start.pins.as_deref();
         let mut findings = probe(&start.rules, pins, start.allow_unproven_kernel);
+        if let (Some(pins), Some(programs)) = (pins, &start.programs) {
+            findings.extend(detaching(pins, programs));
+        }
         if findings
             .iter()
             .any(|found| found.severity == Severity::Fault)
@@ -136,6 +140,30 @@ fn unseated(error: &SeatError) -> StartError {
         severity: Severity::Fault,
         message: error.to_string(),
     }])
+}
+
+/// A part of the programs must not take the place of more: what it leaves out would be detached.
+fn detaching(pins: &Path, programs: &[Program]) -> Option<Finding> {
+    let is_pinned = |program: &Program| {
+        let pinned = link::pinned_program(pins, Hook::Decides(*program));
+        // Whatever cannot be looked at is there.
+        !matches!(pinned, Ok(None))
+    };
+    let left_out = Program::ALL
+        .iter()
+        .filter(|program| !programs.contains(program))
+        .filter(|program| is_pinned(program))
+        .map(|program| program.as_str());
+    let names = left_out.collect::<Vec<_>>().join(", ");
+    (!names.is_empty()).then(|| Finding {
+        name: "programs_pinned",
+        severity: Severity::Fault,
+        message: format!(
+            "--programs leaves out what is pinned in {} and would be detached: {names}; \
+             expected these too, or --unpinned",
+            pins.display()
+        ),
+    })
 }
 
 fn incomplete(programs: &[Program]) -> Finding {
