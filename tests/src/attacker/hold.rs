@@ -1,30 +1,34 @@
 //! A connection that stays.
 
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::AsFd;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use rustix::event::{PollFd, PollFlags, poll};
 use serde_json::json;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use super::exchange::Talk;
 use super::serve::Ending;
 use super::{Outcome, orders, print};
 
-/// Prints `connected`, then obeys: `talk` (prints an outcome), `fin` and `rst` (ends). That the
-/// other side ended it is an event too.
+/// Prints `connected`, then obeys: `talk` (prints an outcome), `half` (ends its own direction), `fin`
+/// and `rst` (ends). That the other side ended it is an event too.
 #[derive(Args)]
 pub(super) struct Hold {
     target: SocketAddr,
+    /// With a socket of Multipath TCP
+    #[arg(long)]
+    mptcp: bool,
     #[command(flatten)]
     talk: Talk,
 }
 
 impl Hold {
     pub(super) fn run(&self) -> Result<()> {
-        let socket = Socket::new(Domain::for_address(self.target), Type::STREAM, None)?;
+        let protocol = self.mptcp.then_some(Protocol::MPTCP);
+        let socket = Socket::new(Domain::for_address(self.target), Type::STREAM, protocol)?;
         self.talk.bound(&socket)?;
         if let Err(error) = socket.connect(&self.target.into()) {
             return print(&Outcome::of(&error));
@@ -50,6 +54,7 @@ impl Hold {
             if of_stdin {
                 match orders::next()?.as_str() {
                     "fin" => return Ok(()),
+                    "half" => socket.shutdown(Shutdown::Write)?,
                     "rst" => {
                         return Ok(socket.set_linger(Some(std::time::Duration::ZERO))?);
                     }

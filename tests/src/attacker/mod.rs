@@ -20,8 +20,11 @@ mod outcome;
 mod packet;
 mod pass;
 mod raw;
+mod relay;
+mod repair;
 mod serve;
 mod steal;
+mod steer;
 mod sys;
 mod who;
 mod wire;
@@ -49,8 +52,11 @@ pub fn main() -> anyhow::Result<()> {
         What::Inject(inject) => inject.run(),
         What::Lend(lend) => lend.run(),
         What::Raw(raw) => print(&raw.attempt()?),
+        What::Relay(relay) => relay.run(),
+        What::Repair(repair) => print(&repair.attempt()?),
         What::Serve(serve) => serve.run(),
         What::Steal(steal) => print(&steal.attempt()?),
+        What::Steer(steer) => steer.run(),
     }
 }
 
@@ -87,10 +93,16 @@ enum What {
     Lend(pass::Lend),
     /// Speak TCP without a socket of TCP
     Raw(raw::Raw),
+    /// Listen elsewhere, and pass on what comes
+    Relay(relay::Relay),
+    /// Go on with a connection that somebody else has made
+    Repair(repair::Repair),
     /// Listen, and report who comes
     Serve(serve::Serve),
     /// Take a connected socket out of another process
     Steal(steal::Steal),
+    /// Send what comes to a port to another process's listening socket
+    Steer(steer::Steer),
 }
 
 /// Prints one JSON line.

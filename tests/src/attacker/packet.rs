@@ -22,6 +22,8 @@ pub(super) enum Shape {
     AtomicFragment,
     /// IPv6: a header of destination options
     DestinationOptions,
+    /// Fragments, of which the first, with the ports, comes twice: the second time with other ports
+    DoubledFragments,
     /// Fragments as small as the kernel takes them
     Fragments,
     /// IPv6: a header of hop-by-hop options
@@ -30,12 +32,14 @@ pub(super) enum Shape {
     ManyHeaders,
     /// IPv4: options
     Options,
+    /// Fragments, of which the second lies over a part of the first
+    OverlappingFragments,
     /// Nothing special
     Plain,
 }
 
 impl Segment<'_> {
-    /// The packets, each from its IP header on; IPv4's checksum is the kernel's to fill.
+    /// The packets, each from its IP header on.
     pub(super) fn packets(&self, shape: Shape) -> Vec<Vec<u8>> {
         let tcp = self.tcp();
         match (self.from.ip(), self.to.ip()) {
@@ -45,17 +49,24 @@ impl Segment<'_> {
                     Shape::Options => &[1, 1, 1, 0],
                     _ => &[],
                 };
-                self.pieces(&tcp, shape, 8)
-                    .map(|piece| v4(from, to, options, &piece))
+                let first = match shape {
+                    // An overlap leaves the ports as they are.
+                    Shape::OverlappingFragments => 16,
+                    _ => 8,
+                };
+                self.pieces(&tcp, shape, first)
+                    .iter()
+                    .map(|piece| v4(from, to, options, piece))
                     .collect()
             }
             (IpAddr::V6(from), IpAddr::V6(to)) => {
                 let (from, to) = (from.octets(), to.octets());
                 // The kernel wants the fixed part of TCP's header in the first fragment.
                 self.pieces(&tcp, shape, 24)
+                    .iter()
                     .map(|piece| {
-                        let (next, headers) = extensions(shape, &piece);
-                        v6(from, to, next, &headers, &piece)
+                        let (next, headers) = extensions(shape, piece);
+                        v6(from, to, next, &headers, piece)
                     })
                     .collect()
             }
@@ -88,46 +99,74 @@ impl Segment<'_> {
     }
 
     /// The whole, or a first piece of that size and others as small as they may be.
-    fn pieces<'t>(
-        &self,
-        tcp: &'t [u8],
-        shape: Shape,
-        first: usize,
-    ) -> impl Iterator<Item = Piece<'t>> {
-        let split = shape == Shape::Fragments;
-        let (head, rest) = tcp.split_at(if split { first } else { tcp.len() });
+    fn pieces(&self, tcp: &[u8], shape: Shape, first: usize) -> Vec<Piece> {
+        let (head, rest) = tcp.split_at(match shape.splits() {
+            true => first,
+            false => tcp.len(),
+        });
         let rest = rest.chunks(8);
         let count = rest.len();
         // Another one for each segment and for each attacker of the same moment.
         let identification = self.from.port().rotate_left(4) ^ self.sequence as u16;
+        let mut pieces = Vec::new();
         let mut offset = 0;
-        std::iter::once(head)
-            .chain(rest)
-            .enumerate()
-            .map(move |(index, bytes)| {
-                let piece = Piece {
-                    identification,
-                    offset,
-                    more: index < count,
-                    bytes,
-                };
-                offset += bytes.len() as u16;
-                piece
-            })
+        for (index, bytes) in std::iter::once(head).chain(rest).enumerate() {
+            pieces.push(Piece {
+                identification,
+                offset,
+                more: index < count,
+                bytes: bytes.to_vec(),
+            });
+            offset += bytes.len() as u16;
+        }
+        match shape {
+            Shape::DoubledFragments => {
+                let again = pieces.first().map(Piece::at_other_ports);
+                pieces.splice(1..1, again);
+            }
+            Shape::OverlappingFragments => {
+                if let Some(second) = pieces.get_mut(1) {
+                    let before = tcp.get(usize::from(second.offset) - 8..);
+                    let before = before.and_then(|bytes| bytes.get(..8)).unwrap_or_default();
+                    second.bytes.splice(..0, before.iter().copied());
+                    second.offset -= 8;
+                }
+            }
+            _ => {}
+        }
+        pieces
+    }
+}
+
+impl Shape {
+    fn splits(self) -> bool {
+        matches!(
+            self,
+            Self::DoubledFragments | Self::Fragments | Self::OverlappingFragments
+        )
     }
 }
 
 /// A fragment's content and place.
-struct Piece<'a> {
+struct Piece {
     identification: u16,
     /// In bytes.
     offset: u16,
     more: bool,
-    bytes: &'a [u8],
+    bytes: Vec<u8>,
+}
+
+impl Piece {
+    /// The same, but for the ports that it begins with.
+    fn at_other_ports(&self) -> Self {
+        let mut bytes = self.bytes.clone();
+        bytes.splice(..4, [0, 7, 0, 9]);
+        Self { bytes, ..*self }
+    }
 }
 
 /// RFC 791, section 3.1.
-fn v4(from: [u8; 4], to: [u8; 4], options: &[u8], piece: &Piece<'_>) -> Vec<u8> {
+fn v4(from: [u8; 4], to: [u8; 4], options: &[u8], piece: &Piece) -> Vec<u8> {
     let header = 20 + options.len();
     let fragment = (piece.offset / 8) | if piece.more { 0x2000 } else { 0 };
     let mut packet = vec![0x40 | (header / 4) as u8, 0];
@@ -138,27 +177,33 @@ fn v4(from: [u8; 4], to: [u8; 4], options: &[u8], piece: &Piece<'_>) -> Vec<u8> 
     packet.extend(from);
     packet.extend(to);
     packet.extend(options);
-    packet.extend(piece.bytes);
+    // A raw socket's kernel does the same; a packet socket's does not.
+    let sum = checksum(&[&packet]);
+    packet.splice(10..12, sum.to_be_bytes());
+    packet.extend(&piece.bytes);
     packet
 }
 
 /// RFC 8200, section 3.
-fn v6(from: [u8; 16], to: [u8; 16], next: u8, headers: &[u8], piece: &Piece<'_>) -> Vec<u8> {
+fn v6(from: [u8; 16], to: [u8; 16], next: u8, headers: &[u8], piece: &Piece) -> Vec<u8> {
     let mut packet = vec![0x60, 0, 0, 0];
     packet.extend(((headers.len() + piece.bytes.len()) as u16).to_be_bytes());
     packet.extend([next, 64]);
     packet.extend(from);
     packet.extend(to);
     packet.extend(headers);
-    packet.extend(piece.bytes);
+    packet.extend(&piece.bytes);
     packet
 }
 
 /// RFC 8200, section 4: the first one's number, and all of them.
-fn extensions(shape: Shape, piece: &Piece<'_>) -> (u8, Vec<u8>) {
+fn extensions(shape: Shape, piece: &Piece) -> (u8, Vec<u8>) {
     let options = |next| [next, 0, 1, 4, 0, 0, 0, 0];
     match shape {
-        Shape::AtomicFragment | Shape::Fragments => {
+        Shape::AtomicFragment
+        | Shape::DoubledFragments
+        | Shape::Fragments
+        | Shape::OverlappingFragments => {
             let mut header = vec![TCP, 0];
             header.extend((piece.offset | u16::from(piece.more)).to_be_bytes());
             header.extend(u32::from(piece.identification).to_be_bytes());

@@ -12,7 +12,7 @@ use clap::Args;
 use super::Outcome;
 use super::exchange::Talk;
 use super::packet::{Segment, Shape};
-use super::wire::{Seen, Wire};
+use super::wire::{Link, Seen, Wire};
 
 #[derive(Args)]
 pub(super) struct Raw {
@@ -24,12 +24,14 @@ pub(super) struct Raw {
     #[arg(long, value_enum, default_value = "plain")]
     shape: Shape,
     #[command(flatten)]
+    link: Link,
+    #[command(flatten)]
     talk: Talk,
 }
 
 impl Raw {
     pub(super) fn attempt(&self) -> Result<Outcome> {
-        let wire = Wire::open(self.target)?;
+        let wire = Wire::open(self.target)?.by(&self.link, self.target)?;
         let syn = Segment {
             from: self.source,
             to: self.target,

@@ -10,7 +10,8 @@ use anyhow::{Context, Result};
 use clap::Args;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use serde::Serialize;
 use serde_json::json;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -42,6 +43,9 @@ pub(super) struct Serve {
     /// Its key, PEM
     #[arg(long, value_name = "FILE")]
     tls_key: Option<PathBuf>,
+    /// Serve only clients with a certificate of this authority, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_chain")]
+    client_ca: Option<PathBuf>,
     /// Listen for Multipath TCP
     #[arg(long)]
     mptcp: bool,
@@ -147,11 +151,19 @@ impl Serve {
         let chain = CertificateDer::pem_file_iter(chain)?.collect::<Result<Vec<_>, _>>()?;
         let key = PrivateKeyDer::from_pem_file(key)?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)?;
-        Ok(Some(Arc::new(config)))
+        let builder = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()?;
+        let builder = match &self.client_ca {
+            Some(ca) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(CertificateDer::from_pem_file(ca)?)?;
+                builder.with_client_cert_verifier(
+                    WebPkiClientVerifier::builder_with_provider(roots.into(), provider).build()?,
+                )
+            }
+            None => builder.with_no_client_auth(),
+        };
+        Ok(Some(Arc::new(builder.with_single_cert(chain, key)?)))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Taking a connected socket out of another process, by pidfd_getfd(2).
 
+use std::io;
+
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use rustix::io::Errno;
@@ -23,26 +25,37 @@ pub(super) struct Steal {
 
 impl Steal {
     pub(super) fn attempt(&self) -> Result<Outcome> {
-        let pid = Pid::from_raw(self.pid).context("no process has the number 0")?;
-        let pidfd = pidfd_open(pid, PidfdFlags::empty()).context("pidfd_open")?;
-        // The list in /proc is as well guarded as the descriptors are: the numbers are guessed.
-        for number in 0..256 {
-            let socket = match pidfd_getfd(&pidfd, number, PidfdGetfdFlags::empty()) {
-                Ok(stolen) => Socket::from(stolen),
-                Err(Errno::BADF) => continue,
-                Err(error) => return Ok(Outcome::of(&error.into())),
-            };
+        let is_connected = |socket: &Socket| {
             // What is no connected socket has no peer.
             let peer = socket.peer_addr().ok().and_then(|peer| peer.as_socket());
-            if peer.is_some_and(|peer| peer.port() == self.port) {
+            peer.is_some_and(|peer| peer.port() == self.port)
+        };
+        match steal(self.pid, is_connected)? {
+            Ok(socket) => {
                 self.talk.bound(&socket)?;
-                return Ok(self.talk.exchange(&socket));
+                Ok(self.talk.exchange(&socket))
             }
+            Err(error) => Ok(Outcome::of(&error)),
         }
-        bail!(
-            "process {} has no connection to port {}",
-            self.pid,
-            self.port
-        )
     }
+}
+
+/// The first socket of a process that fits. The inner error is what pidfd_getfd(2) says.
+pub(super) fn steal(pid: i32, fits: impl Fn(&Socket) -> bool) -> Result<io::Result<Socket>> {
+    let process = Pid::from_raw(pid).context("no process has the number 0")?;
+    let pidfd = pidfd_open(process, PidfdFlags::empty()).context("pidfd_open")?;
+    // The list in /proc is as well guarded as the descriptors are: the numbers are guessed.
+    for number in 0..256 {
+        match pidfd_getfd(&pidfd, number, PidfdGetfdFlags::empty()) {
+            Ok(stolen) => {
+                let socket = Socket::from(stolen);
+                if fits(&socket) {
+                    return Ok(Ok(socket));
+                }
+            }
+            Err(Errno::BADF) => {}
+            Err(error) => return Ok(Err(error.into())),
+        }
+    }
+    bail!("process {pid} has no such socket")
 }

@@ -1,8 +1,8 @@
-//! The two system calls that have no safe wrapper.
+//! System calls, and an address, that have no safe wrapper.
 
 #![allow(
     unsafe_code,
-    reason = "setsockopt by number, and io_uring's submission"
+    reason = "setsockopt by number, io_uring's submission, and addresses of packet(7)"
 )]
 
 use std::io;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, opcode, squeue};
-use socket2::SockAddr;
+use socket2::{SockAddr, SockAddrStorage};
 
 /// How an io_uring runs what it is given.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,6 +46,27 @@ pub(super) fn set_option(
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// The address of a neighbour, for packets of this Ethernet protocol through this interface.
+pub(super) fn link_address(
+    protocol: u16,
+    interface: u32,
+    neighbour: [u8; 6],
+) -> io::Result<SockAddr> {
+    let mut storage = SockAddrStorage::zeroed();
+    // SAFETY: `sockaddr_ll` is an address of the system's, and all of it may be 0.
+    let address = unsafe { storage.view_as::<libc::sockaddr_ll>() };
+    address.sll_family = libc::AF_PACKET as u16;
+    address.sll_protocol = protocol.to_be();
+    address.sll_ifindex = i32::try_from(interface).map_err(io::Error::other)?;
+    address.sll_halen = neighbour.len() as u8;
+    for (to, from) in address.sll_addr.iter_mut().zip(neighbour) {
+        *to = from;
+    }
+    let length = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+    // SAFETY: the storage holds an address of that family and length.
+    Ok(unsafe { SockAddr::new(storage, length) })
 }
 
 /// Connects by IORING_OP_CONNECT. The outer error is io_uring's, the inner one connect's; after

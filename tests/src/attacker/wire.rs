@@ -3,17 +3,36 @@
 
 use std::io::{ErrorKind, Read};
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use clap::Args;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::net::netdevice::name_to_index;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use super::orders;
 use super::packet::{Segment, Shape};
+use super::sys::link_address;
 
 /// Both ends of the wire.
 pub(super) struct Wire {
     raw: Socket,
     sniffer: Socket,
+    /// The next host, where packets go to by a packet socket.
+    next: Option<SockAddr>,
+}
+
+/// A neighbour to whom packets go past this host's routing.
+#[derive(Args)]
+pub(super) struct Link {
+    /// Send through this interface, by a packet socket
+    #[arg(long, value_name = "INTERFACE", requires = "neighbour")]
+    through: Option<String>,
+    /// To the neighbour with this hardware address
+    #[arg(long, value_name = "MAC", requires = "through", value_parser = hardware_address)]
+    neighbour: Option<[u8; 6]>,
 }
 
 /// A segment that was seen.
@@ -35,19 +54,37 @@ impl Wire {
             raw: Socket::new(Domain::for_address(to), Type::RAW, Some(raw)).context("raw")?,
             sniffer: Socket::new(Domain::PACKET, Type::DGRAM, Some(Protocol::from(all)))
                 .context("packet")?,
+            next: None,
         })
     }
 
-    /// The socket that becomes readable when something crosses.
-    pub(super) fn sniffer(&self) -> &Socket {
-        &self.sniffer
+    /// The same, by that link.
+    pub(super) fn by(self, link: &Link, to: SocketAddr) -> Result<Self> {
+        let (Some(interface), Some(neighbour)) = (&link.through, link.neighbour) else {
+            return Ok(self);
+        };
+        let protocol = match to {
+            SocketAddr::V4(_) => libc::ETH_P_IP,
+            SocketAddr::V6(_) => libc::ETH_P_IPV6,
+        } as u16;
+        let index = name_to_index(&self.raw, interface).context("no such interface")?;
+        Ok(Self {
+            // Of protocol 0, it receives nothing.
+            raw: Socket::new(Domain::PACKET, Type::DGRAM, Some(Protocol::from(0)))
+                .context("packet")?,
+            next: Some(link_address(protocol, index, neighbour)?),
+            ..self
+        })
     }
 
     /// Sends a segment. A packet that may not leave (EPERM) is as good as lost on its way; the
     /// others are sent all the same.
     pub(super) fn send(&self, segment: &Segment<'_>, shape: Shape) -> Result<()> {
-        // A raw socket takes a port for a protocol.
-        let to = SockAddr::from(SocketAddr::new(segment.to.ip(), 0));
+        let to = match &self.next {
+            Some(next) => next.clone(),
+            // A raw socket takes a port for a protocol.
+            None => SockAddr::from(SocketAddr::new(segment.to.ip(), 0)),
+        };
         for packet in segment.packets(shape) {
             match self.raw.send_to(&packet, &to) {
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
@@ -55,6 +92,29 @@ impl Wire {
             }
         }
         Ok(())
+    }
+
+    /// Watches what goes to an address until there is an order, and obeys it; gives the last segment
+    /// that it saw.
+    pub(super) fn watch(&self, to: SocketAddr) -> Result<Seen> {
+        let mut last = None;
+        loop {
+            let stdin = std::io::stdin();
+            let mut ready = [
+                PollFd::new(&self.sniffer, PollFlags::IN),
+                PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::IN),
+            ];
+            poll(&mut ready, None)?;
+            let [of_wire, of_stdin] = ready.map(|one| !one.revents().is_empty());
+            if of_wire {
+                let seen = self.next(Instant::now() + Duration::from_millis(10))?;
+                // The newest segment says what comes next in both directions.
+                last = seen.filter(|seen| seen.to == to).or(last);
+            } else if of_stdin {
+                orders::next()?;
+                return last.context("no connection was seen");
+            }
+        }
     }
 
     /// The next segment that crosses; none within the time.
@@ -130,4 +190,11 @@ impl Seen {
             data: tcp.get(header..)?.to_vec(),
         })
     }
+}
+
+/// Six bytes in hexadecimal digits, with colons between.
+fn hardware_address(text: &str) -> Result<[u8; 6]> {
+    let bytes = text.split(':').map(|byte| u8::from_str_radix(byte, 16));
+    let bytes = bytes.collect::<Result<Vec<_>, _>>()?;
+    <[u8; 6]>::try_from(bytes).ok().context("not six bytes")
 }

@@ -2,6 +2,7 @@
 
 use gateway_tests::harness::poll;
 use gateway_tests::host::{Namespace, Sock, State};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::attack::at;
 use crate::split::{Layer, Side, Split};
@@ -83,6 +84,49 @@ fn the_last_acknowledgement_gets_out() {
             open(&split.far).is_empty().then_some(())
         });
     }
+    assert_eq!(guard.refused(), 0);
+    guard.stop();
+}
+
+/// Of what the gateway's host knows nothing any more, its kernel tells the service so.
+#[test]
+fn a_connection_that_is_gone_is_reset() {
+    let Some(split) = Split::new(Side::Gateway, &[]) else {
+        return;
+    };
+    let held: Vec<_> = [split.service_v4(), split.service_v6()]
+        .into_iter()
+        .map(|ip| {
+            let hold = ["hold", &at(&ip, 3939)];
+            let gateway = split.host.spawn(&split.host.gateway(), &hold);
+            gateway.event("connected");
+            gateway
+        })
+        .collect();
+    split.far.nft(
+        "table inet deaf { chain pre { type filter hook prerouting priority 0; \
+         tcp dport 3939 tcp flags & rst == rst drop; }; }",
+    );
+    for mut gateway in held {
+        gateway.tell("rst");
+        assert!(gateway.wait().success());
+    }
+    split.far.tool("nft", &["delete", "table", "inet", "deaf"]);
+    assert_eq!(open(&split.host.namespace), []);
+    let there = open(&split.far);
+    assert!(
+        matches!(there[..], [one, other] if [one.state, other.state] == [State::Established; 2]),
+        "{there:?}"
+    );
+    let service = Pid::from_raw(i32::try_from(split.service.pid()).unwrap()).unwrap();
+    let guard = split.guard(Layer::All, &[]);
+    // Its end finds nobody but the kernel.
+    kill_process(service, Signal::KILL).unwrap();
+    poll::until("the service's side is done", || {
+        open(&split.far).is_empty().then_some(())
+    });
+    // Newer kernels show `egress` only what answers over IPv4.
+    assert!(guard.count("egress", "closing", "passed") > 0);
     assert_eq!(guard.refused(), 0);
     guard.stop();
 }
