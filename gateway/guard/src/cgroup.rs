@@ -107,7 +107,8 @@ impl Hierarchy {
         Ok(ids)
     }
 
-    fn directory(&self, path: &OsStr) -> io::Result<PathBuf> {
+    /// The directory of the cgroup with this absolute path, which need not exist.
+    pub(crate) fn directory(&self, path: &OsStr) -> io::Result<PathBuf> {
         match path.as_bytes().strip_prefix(b"/") {
             Some(below) if below.split(|byte| *byte == b'/').all(|name| name != b"..") => {
                 Ok(self.root.join(OsStr::from_bytes(below)))

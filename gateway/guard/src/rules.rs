@@ -67,6 +67,26 @@ pub enum Mode {
     Enforce,
 }
 
+impl Rules {
+    /// Every cgroup that they name.
+    pub(crate) fn cgroups(&self) -> impl Iterator<Item = &str> {
+        let services = self.locals.iter().map(|local| &local.service);
+        let exceptions = self.exceptions.iter().filter_map(Exception::cgroup);
+        let all = std::iter::once(&self.slice).chain(services);
+        all.map(String::as_str).chain(exceptions)
+    }
+}
+
+impl Exception {
+    /// The cgroup that it names.
+    pub(crate) fn cgroup(&self) -> Option<&str> {
+        match self {
+            Self::Cgroup(path) => Some(path),
+            Self::Uid(_) => None,
+        }
+    }
+}
+
 impl Mode {
     /// All.
     pub const ALL: [Self; 3] = [Self::Audit, Self::Detach, Self::Enforce];

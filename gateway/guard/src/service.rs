@@ -1,13 +1,17 @@
 //! The guard as a process: it starts the guard, watches it, tells about it, and does what the
 //! command line wants. Enforcement outlives it: what is pinned goes on without the process.
 
+mod eye;
 mod report;
 mod start;
 
+use std::future::pending;
+use std::io;
 use std::os::unix::net::UnixListener;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use eye::Eye;
 pub use start::{Prepared, Start, StartError};
 use tokio::net::unix::UCred;
 use tokio::sync::{mpsc, watch};
@@ -54,17 +58,19 @@ impl Service {
     }
 
     /// Runs until `stop`. What is pinned stays.
-    pub async fn run(mut self, stop: impl Future<Output = ()>) -> std::io::Result<()> {
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let right = right(self.guard.hierarchy().clone(), &self.guard.rules().slice);
         let listener = tokio::net::UnixListener::from_std(self.listener.try_clone()?)?;
         let serving = tokio::spawn(control::serve(listener, self.asker(), right));
         let mut stop = pin!(stop);
+        let mut eye = Eye::open().inspect_err(blind).ok();
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = &mut stop => break,
-                _ = look.tick() => self.look(),
+                _ = look.tick() => self.look(&mut eye),
+                () = stirred(eye.as_ref()) => self.look(&mut eye),
                 Some(Question { ask, reply }) = self.questions.recv() => {
                     // Who asked may be gone.
                     let _ = reply.send(self.answer(ask));
@@ -138,8 +144,13 @@ impl Service {
         self.findings.retain(|found| found.name != UNREADABLE);
     }
 
-    fn look(&mut self) {
+    fn look(&mut self, eye: &mut Option<Eye>) {
         self.write_events();
+        let aim = |eye: &mut Eye| eye.aim(self.guard.rules(), self.guard.hierarchy());
+        if let Some(Err(error)) = eye.as_mut().map(aim) {
+            blind(&error);
+            *eye = None;
+        }
         let (notices, fault) = self.guard.watch();
         notices.iter().for_each(|notice| self.tell(notice));
         let fault = fault.map(|error| error.to_string());
@@ -181,6 +192,17 @@ impl Service {
     }
 }
 
+async fn stirred(eye: Option<&Eye>) {
+    match eye {
+        Some(eye) => eye.stirred().await,
+        None => pending().await,
+    }
+}
+
+fn blind(error: &io::Error) {
+    tracing::warn!(%error, "cgroups that come and go are noticed by looking alone");
+}
+
 /// What a peer may ask. Its process may have ended, and another may have its id by now: then that
 /// one's cgroup gives the right to the status, which is no secret.
 fn right(cgroups: Hierarchy, slice: &str) -> impl Fn(&UCred) -> Right + use<> {
@@ -201,6 +223,6 @@ fn right(cgroups: Hierarchy, slice: &str) -> impl Fn(&UCred) -> Right + use<> {
     }
 }
 
-/// How often the guard is looked after.
+/// How often the guard is looked after, if nothing stirs.
 const LOOK: Duration = Duration::from_millis(100);
 const UNREADABLE: &str = "override_unreadable";

@@ -61,10 +61,7 @@ impl Surroundings {
         let cgroups: Vec<_> = rules
             .exceptions
             .iter()
-            .filter_map(|exception| match exception {
-                Exception::Cgroup(path) => Some(path),
-                Exception::Uid(_) => None,
-            })
+            .filter_map(Exception::cgroup)
             .collect();
         self.found.exceptions.resize(cgroups.len(), None);
         for (path, known) in cgroups.into_iter().zip(&mut self.found.exceptions) {

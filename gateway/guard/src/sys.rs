@@ -1,12 +1,17 @@
 //! The four commands of bpf(2) on links that aya has no public call for: cgroup links cannot be
-//! replaced by it, and their descriptors cannot be looked at.
-#![allow(unsafe_code, reason = "bpf(2) has no safe wrapper for these commands")]
+//! replaced by it, and their descriptors cannot be looked at. And tokio's readiness of a descriptor.
+#![allow(
+    unsafe_code,
+    reason = "bpf(2) has no safe wrapper for these commands, and AsyncFd has no safe constructor"
+)]
 
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+use tokio::io::unix::AsyncFd;
 
 /// Attaches a program to a cgroup; the attachment ends with the last descriptor or pin of it.
 pub(crate) fn link_create(
@@ -32,6 +37,12 @@ pub(crate) fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
 pub(crate) fn pinned(path: &Path) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     descriptor(OBJ_GET, &named(&path, 0))
+}
+
+/// Lets the runtime in which this is called tell when it is readable.
+pub(crate) fn registered(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: it is one descriptor, open until it is dropped, and AsyncFd owns it.
+    Ok(unsafe { AsyncFd::register(descriptor) }?)
 }
 
 fn word(descriptor: impl AsFd) -> u32 {

@@ -1,5 +1,7 @@
 //! Cgroups that the rules name come and go.
 
+use std::time::{Duration, Instant};
+
 use gateway_tests::harness::poll;
 use gateway_tests::host::Who;
 
@@ -50,6 +52,29 @@ fn cgroups_are_followed() {
     guard.stop();
 }
 
+/// Until then the gateway's requests to the restarted service are refused. By looking alone, every
+/// 100 ms, it would take nearly as long here: the one before has just seen it go.
+#[test]
+fn the_services_new_cgroup_is_known_at_once() {
+    let Some(life) = Life::new() else { return };
+    let host = &life.host;
+    life.configure("enforce");
+    let guard = life.start();
+    let mut took: Vec<_> = (0..21)
+        .map(|round| {
+            host.service_cgroup().remove();
+            notices(&guard, round, "a cgroup went", &host.service_cgroup().path);
+            host.cgroups.make("connect.service");
+            let made = Instant::now();
+            notices(&guard, round, "a cgroup came", &host.service_cgroup().path);
+            made.elapsed()
+        })
+        .collect();
+    took.sort();
+    assert!(took[10] < poll::stretched(AT_ONCE), "{took:?}");
+    guard.stop();
+}
+
 /// Nothing of the gateway's is there yet when the guard starts.
 #[test]
 fn the_slice_may_come_after_the_guard() {
@@ -94,3 +119,6 @@ fn notices(guard: &Service, round: usize, what: &str, cgroup: &str) {
         (lines.count() > round).then_some(())
     });
 }
+
+/// With what the test itself takes to see it.
+const AT_ONCE: Duration = Duration::from_millis(50);
