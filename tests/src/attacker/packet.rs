@@ -272,6 +272,31 @@ mod tests {
     }
 
     #[test]
+    fn fragments_contradict_each_other() {
+        let segment = Segment {
+            from: "127.0.0.1:10000".parse().unwrap(),
+            to: "127.0.0.2:3939".parse().unwrap(),
+            sequence: 1,
+            acknowledgment: 2,
+            flags: 2,
+            data: b"data",
+        };
+        let plain = segment.packets(Shape::Fragments);
+        let doubled = segment.packets(Shape::DoubledFragments);
+        assert_eq!(doubled.len(), plain.len() + 1);
+        assert_eq!((&doubled[0], &doubled[2..]), (&plain[0], &plain[1..]));
+        // The same place, other ports.
+        assert_eq!(doubled[1][..20], plain[0][..20]);
+        assert_ne!(doubled[1][20..24], plain[0][20..24]);
+        assert_eq!(doubled[1][24..], plain[0][24..]);
+
+        let overlapping = segment.packets(Shape::OverlappingFragments);
+        let place = |packet: &[u8]| usize::from(packet[7]) * 8;
+        assert_eq!(place(&overlapping[1]), overlapping[0].len() - 20 - 8);
+        assert_eq!(overlapping[1][20..28], overlapping[0][28..36]);
+    }
+
+    #[test]
     fn checksums_add_up() {
         let segment = Segment {
             from: "127.0.0.1:1".parse().unwrap(),

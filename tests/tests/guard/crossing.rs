@@ -18,8 +18,8 @@ fn simultaneous_open_is_refused() {
         Some(Layer::Connect),
         Some(Layer::Ingress),
     ] {
-        for (ip, guarded) in LOOPBACK.map(|ip| (ip, layer)) {
-            let guard = guarded.map(|layer| site.guard("enforce", layer));
+        for ip in LOOPBACK {
+            let guard = layer.map(|layer| site.guard("enforce", layer));
             let (here, there) = (format!("{ip}:3939"), format!("{ip}:{}", site.next_port()));
             let between = |from, to, say| {
                 [

@@ -30,5 +30,6 @@ mod relays;
 mod repair;
 mod site;
 mod steering;
+mod subflows;
 mod tuples;
 mod whole;

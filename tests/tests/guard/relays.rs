@@ -26,7 +26,7 @@ fn a_relay_outside_the_slice_is_refused() {
             }
             if let Some(guard) = guard {
                 assert_eq!(site.service.count("accepted"), accepted, "{layer:?}");
-                assert!(guard.refused() >= 2, "{layer:?}");
+                assert!(guard.refused() > 0, "{layer:?}");
                 guard.stop();
             }
         }

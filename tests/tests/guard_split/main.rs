@@ -19,4 +19,5 @@ mod closing;
 mod getting_in;
 mod getting_out;
 mod hole;
+mod relays;
 mod split;
