@@ -5,8 +5,6 @@ use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread;
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -208,16 +206,21 @@ impl Guard<'_> {
             .sum()
     }
 
-    /// What its metrics listener says, once it is sure to be news: it gives an answer again for a
+    /// What its metrics listener says, once it counts every refusal: it gives an answer again for a
     /// second.
     #[track_caller]
     pub fn metrics(&self) -> Metrics {
-        thread::sleep(Duration::from_secs(1));
         let request = Request::get("/metrics")
             .on(METRICS)
             .field("Connection", "close");
         let ask = || Client::plain(METRICS.parse().unwrap()).ask(&request);
-        Metrics::parse(&self.host.namespace.run(ask).expect(200).text())
+        let refused = self.refused();
+        poll::until("the metrics count every refusal", || {
+            let answer = self.host.namespace.run(ask).expect(200);
+            let metrics = Metrics::parse(&answer.text());
+            let count = |action| metrics.sum(VERDICTS, &[("action", action)]);
+            (count("refused") + count("would_refuse") >= refused as f64).then_some(metrics)
+        })
     }
 
     /// The log's lines about decisions.
@@ -271,3 +274,4 @@ fn run_directory(host: &Host) -> PathBuf {
 }
 
 const METRICS: &str = "127.0.0.1:9146";
+const VERDICTS: &str = "connect_gateway_guard_verdicts_total";

@@ -1,7 +1,6 @@
 //! `audit` lets everything pass, and reports exactly what `enforce` then refuses.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use gateway_tests::attacker::Outcome;
 use gateway_tests::harness::poll;
@@ -141,16 +140,15 @@ fn everything(site: &Site, guard: &Guard<'_>, mode: &str) -> BTreeSet<Report> {
     reports(site, guard, audit)
 }
 
-/// Tries something once more if the log had no room for all that it gave rise to: it takes a
-/// number of lines each second.
+/// Tries something until the log has had room for all that it gave rise to: it takes a number of
+/// lines each second.
 fn logged(guard: &Guard<'_>, attempt: impl Fn()) {
     let mut before = written(guard);
-    attempt();
-    while written(guard) != before {
-        std::thread::sleep(Duration::from_secs(1));
-        before = written(guard);
+    poll::until("the log has room for it", || {
         attempt();
-    }
+        let now = written(guard);
+        (std::mem::replace(&mut before, now) == now).then_some(())
+    });
 }
 
 /// Waits until every refusal is in the log or left out of it; how many were left out.

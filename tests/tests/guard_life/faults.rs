@@ -147,13 +147,10 @@ fn where_its_address_is_taken_it_guards_and_tries_again() {
 
     drop(taken);
     poll::until("it has its address", || unbound().is_none().then_some(()));
-    assert_eq!(
-        life.metrics().sum(
-            "connect_gateway_guard_finding",
-            &[("name", "metrics_unbound")]
-        ),
-        0.0
-    );
+    life.metrics_say("so, too", |metrics| {
+        let label = [("name", "metrics_unbound")];
+        metrics.sum("connect_gateway_guard_finding", &label) == 0.0
+    });
     guard.stop();
 }
 

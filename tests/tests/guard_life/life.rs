@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::thread;
-use std::time::Duration;
 
 use gateway_tests::attacker::Outcome;
 use gateway_tests::harness::{Client, Finished, Metrics, Request, gateway_binary, poll};
@@ -135,17 +133,18 @@ impl Life {
         });
     }
 
-    /// What its metrics listener says, once it is sure to be news: it gives an answer again for a
-    /// second.
+    /// Waits until its metrics listener says something: it gives an answer again for a second.
     #[track_caller]
-    pub(crate) fn metrics(&self) -> Metrics {
-        thread::sleep(Duration::from_secs(1));
+    pub(crate) fn metrics_say(&self, what: &str, says: impl Fn(&Metrics) -> bool) {
         let address = "127.0.0.1:9146";
         let request = Request::get("/metrics")
             .on(address)
             .field("Connection", "close");
         let ask = || Client::plain(address.parse().unwrap()).ask(&request);
-        Metrics::parse(&self.host.namespace.run(ask).expect(200).text())
+        poll::until(&format!("the metrics say {what}"), || {
+            let answer = self.host.namespace.run(ask).expect(200);
+            says(&Metrics::parse(&answer.text())).then_some(())
+        });
     }
 
     /// Starts what is protected.

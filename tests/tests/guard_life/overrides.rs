@@ -131,21 +131,17 @@ fn expect(life: &Life, configured: &str, set: Option<&str>) {
     assert_eq!(status["override"]["mode"].as_str(), set, "{status}");
     assert_eq!(status["override"].is_null(), set.is_none(), "{status}");
     assert_eq!(code, Some(if mode == "enforce" { 0 } else { 3 }));
-    let metrics = life.metrics();
-    let shown = |name: &str, label: &str, value: &str| {
-        let name = format!("connect_gateway_guard_{name}");
-        metrics.sum(&name, &[(label, value)])
-    };
-    for one in ["audit", "detach", "enforce"] {
-        let is = |yes: bool| if yes { 1.0 } else { 0.0 };
-        assert_eq!(
-            shown("override", "mode", one),
-            is(set == Some(one)),
-            "{one}"
-        );
-        assert_eq!(shown("mode", "mode", one), is(mode == one), "{one}");
-    }
-    assert_eq!(shown("state", "state", state), 1.0);
+    life.metrics_say(&format!("{mode}, overridden: {set:?}"), |metrics| {
+        let shows = |name: &str, label: &str, value: &str, yes: bool| {
+            let name = format!("connect_gateway_guard_{name}");
+            metrics.sum(&name, &[(label, value)]) == if yes { 1.0 } else { 0.0 }
+        };
+        let modes = ["audit", "detach", "enforce"].into_iter().all(|one| {
+            shows("override", "mode", one, set == Some(one))
+                && shows("mode", "mode", one, mode == one)
+        });
+        modes && shows("state", "state", state, true)
+    });
     assert_eq!(life.pinned().is_empty(), mode == "detach");
     assert_eq!(life.strangers_get_in(), mode != "enforce", "{mode}");
 }

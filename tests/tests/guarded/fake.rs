@@ -30,6 +30,7 @@ pub(crate) enum Says {
 
 struct Shared {
     says: Mutex<Says>,
+    asked: AtomicBool,
     over: AtomicBool,
 }
 
@@ -47,6 +48,7 @@ impl FakeGuard {
         listener.set_nonblocking(true).unwrap();
         let shared = Arc::new(Shared {
             says: Mutex::new(says),
+            asked: AtomicBool::new(false),
             over: AtomicBool::new(false),
         });
         let served = Arc::clone(&shared);
@@ -60,6 +62,11 @@ impl FakeGuard {
     /// Says something else from now on.
     pub(crate) fn say(&self, says: Says) {
         *self.shared.says.lock().unwrap() = says;
+    }
+
+    /// Whether it has answered somebody.
+    pub(crate) fn was_asked(&self) -> bool {
+        self.shared.asked.load(Ordering::Relaxed)
     }
 }
 
@@ -121,6 +128,7 @@ fn serve(listener: &UnixListener, shared: &Shared) {
             Ok((stream, _)) => {
                 let says = shared.says.lock().unwrap().clone();
                 waiting.extend(answer(stream, says));
+                shared.asked.store(true, Ordering::Relaxed);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 if shared.over.load(Ordering::Relaxed) {

@@ -87,7 +87,7 @@ fn lost(slice: &str) -> Vec<(Says, &'static [&'static str])> {
             Says::status(&detached),
             &["detached, overridden by the command line"],
         ),
-        (Says::status(&foreign), &["/elsewhere", "/gateway-test-"]),
+        (Says::status(&foreign), &["/elsewhere", "/guard-test-"]),
         (
             Says::status(&other),
             &["enforcing", "it does not protect local *:3939"],

@@ -1,88 +1,59 @@
 //! A cgroup for the gateway to run in.
 
-use std::fs;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
-
-use gateway_tests::harness::poll;
+use gateway_tests::host::{Cgroup, Cgroups};
 use rustix::process::geteuid;
 
-/// A cgroup of version 2; removed when dropped, which waits for its processes to end.
+/// A cgroup, and others beside and below it; swept when dropped.
 pub(crate) struct Place {
-    path: String,
-    directory: PathBuf,
+    cgroups: Cgroups,
+    cgroup: Cgroup,
 }
 
 impl Place {
-    /// Makes one below the root. None, with a word why, where that cannot be.
+    /// Makes one. None, with a word why, where that cannot be.
     pub(crate) fn new() -> Option<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
         if !geteuid().is_root() {
             eprintln!("skipped: only root makes cgroups");
             return None;
         }
-        let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
-        let root = mounts.lines().find_map(|line| {
-            let fields: Vec<_> = line.split(' ').collect();
-            (fields[2] == "cgroup2").then(|| PathBuf::from(fields[1]))
-        });
-        let Some(root) = root else {
+        let Some(cgroups) = Cgroups::new() else {
             eprintln!("skipped: no cgroup v2 is mounted");
             return None;
         };
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("gateway-test-{}-{count}", std::process::id());
-        Some(Self::at(&root, &format!("/{name}")))
+        let cgroup = cgroups.make(NAME);
+        Some(Self { cgroups, cgroup })
     }
 
-    /// One below it.
-    pub(crate) fn child(&self, name: &str) -> Self {
-        Self::at(&self.directory, &format!("{}/{name}", self.path))
+    /// Makes one below it.
+    pub(crate) fn child(&self, name: &str) -> Cgroup {
+        self.cgroups.make(&format!("{NAME}/{name}"))
     }
 
-    /// One beside it, with a name that begins alike.
-    pub(crate) fn sibling(&self) -> Self {
-        let parent = self.directory.parent().unwrap();
-        Self::at(parent, &format!("{}-2", self.path))
+    /// Makes one beside it, with a name that begins alike.
+    pub(crate) fn sibling(&self) -> Cgroup {
+        self.cgroups.make(&format!("{NAME}-2"))
     }
 
     /// From the hierarchy's root.
     pub(crate) fn path(&self) -> &str {
-        &self.path
+        &self.cgroup.path
     }
 
     /// Enters it, then becomes the command that follows.
     pub(crate) fn launcher(&self) -> [&str; 4] {
-        let directory = self.directory.to_str().unwrap();
-        [
-            "sh",
-            "-c",
-            r#"echo 0 > "$0/cgroup.procs" && exec "$@""#,
-            directory,
-        ]
-    }
-
-    fn at(parent: &Path, path: &str) -> Self {
-        let (_, name) = path.rsplit_once('/').unwrap();
-        let directory = parent.join(name);
-        fs::create_dir(&directory).unwrap();
-        Self {
-            path: path.to_owned(),
-            directory,
-        }
+        launcher(&self.cgroup)
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        // A process leaves its cgroup a little after it was waited for.
-        poll::until("the cgroup is empty", || {
-            match fs::remove_dir(&self.directory) {
-                Ok(()) => Some(()),
-                Err(error) if error.kind() == ErrorKind::ResourceBusy => None,
-                Err(error) => panic!("{}: {error}", self.directory.display()),
-            }
-        });
-    }
+/// Enters a cgroup, then becomes the command that follows.
+pub(crate) fn launcher(cgroup: &Cgroup) -> [&str; 4] {
+    let directory = cgroup.dir.to_str().unwrap();
+    [
+        "sh",
+        "-c",
+        r#"echo 0 > "$0/cgroup.procs" && exec "$@""#,
+        directory,
+    ]
 }
+
+const NAME: &str = "gateway";

@@ -2,11 +2,11 @@
 
 use std::os::unix::net::UnixDatagram;
 use std::thread;
-use std::time::Duration;
 
 use gateway_tests::harness::{ALICE, Backend, Finished, Request, Setup, poll};
 use serde_json::json;
 
+use crate::place::launcher;
 use crate::{FakeGuard, Guarded, Place, Says, enforcing, guarded, lost, socket};
 
 #[test]
@@ -22,7 +22,11 @@ fn in_the_slice_and_below_it_the_gateway_starts() {
             return;
         };
         let child = place.child("connect-gateway.service");
-        let launcher = if below { &child } else { &place }.launcher();
+        let launcher = if below {
+            launcher(&child)
+        } else {
+            place.launcher()
+        };
         let gateway = setup.prepare().start_by(&launcher);
         gateway.ask(&Request::get("/").by(&ALICE)).expect(200);
     }
@@ -49,8 +53,8 @@ fn elsewhere_it_does_not_start() {
             &format!("mode = \"enforce\"\nrequired = {required}"),
         );
         let sibling = place.sibling();
-        let elsewhere = prepared.finish_by(&sibling.launcher(), &["run"]);
-        assert_outside(&elsewhere, sibling.path(), place.path());
+        let elsewhere = prepared.finish_by(&launcher(&sibling), &["run"]);
+        assert_outside(&elsewhere, &sibling.path, place.path());
         let inherited = prepared.finish(&["run"]);
         assert_outside(&inherited, own.unwrap(), place.path());
     }
@@ -83,7 +87,7 @@ fn without_a_required_guard_that_holds_it_does_not_start() {
     });
 }
 
-/// A guard that starts together with the gateway.
+/// A guard that starts together with the gateway: it is asked before it can tell.
 #[test]
 fn it_waits_a_little_for_its_guard() {
     let Some(place) = Place::new() else { return };
@@ -91,8 +95,10 @@ fn it_waits_a_little_for_its_guard() {
     let setup = guarded(Setup::connect(&backend), place.path());
     let socket = socket(&setup);
     let status = Says::status(&enforcing(place.path()));
+    let early = FakeGuard::start(&socket, Says::End);
     let late = thread::spawn(move || {
-        thread::sleep(Duration::from_millis(700));
+        poll::until("the gateway asks", || early.was_asked().then_some(()));
+        drop(early);
         FakeGuard::start(&socket, status)
     });
     let gateway = setup.prepare().start_by(&place.launcher());
