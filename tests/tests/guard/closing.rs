@@ -2,7 +2,7 @@
 
 use gateway_tests::harness::poll;
 use gateway_tests::host::State;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use crate::site::{Layer, Site};
 
@@ -20,6 +20,10 @@ fn an_end_that_is_older_than_the_guard_is_acknowledged() {
             gateway.event("connected");
             // It answers the end as late as this test wants.
             kill_process(service, Signal::STOP).unwrap();
+            let (_, status) = waitpid(Some(service), WaitOptions::UNTRACED)
+                .unwrap()
+                .unwrap();
+            assert!(status.stopped());
             gateway.tell("half");
             wait_for(&site, "the gateway's end has arrived", 2);
             let guard = site.guard("enforce", layer);
