@@ -16,28 +16,29 @@ pub struct Ancestor {
     pub padding: u32,
 }
 
-/// What holds for every endpoint; the only entry of the map `SETTINGS`.
+/// What holds for every endpoint; the only entry of the map `SETTINGS`. What every decision needs
+/// comes first.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// The gateway's slice.
     pub gateway: Ancestor,
-    /// Cgroups that may connect beside the gateway; unused ones have id 0.
-    pub exceptions: [Ancestor; MAX_EXCEPTIONS],
-    /// Users who may connect beside the gateway: the first `exception_uid_count` are set.
-    pub exception_uids: [u32; MAX_EXCEPTIONS],
-    /// How many of `exception_uids` are set.
-    pub exception_uid_count: u32,
     /// 1: refuse; 0: let pass and report what would be refused.
     pub enforce: u32,
     /// Changes with every change of the rules: a socket that was verified under another epoch is
     /// verified again.
     pub epoch: u32,
+    /// How many of `exception_uids` are set.
+    pub exception_uid_count: u32,
     /// Zero.
     pub padding: u32,
+    /// Cgroups that may connect beside the gateway; unused ones have id 0.
+    pub exceptions: [Ancestor; MAX_EXCEPTIONS],
+    /// Users who may connect beside the gateway: the first `exception_uid_count` are set.
+    pub exception_uids: [u32; MAX_EXCEPTIONS],
 }
 
-/// A protected local port; a value of the map `SERVICES`, whose key is the port.
+/// A protected local port; a value of the array `SERVICES`. `LOCAL_PORTS` tells its place.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Service {
@@ -164,7 +165,7 @@ macro_rules! bytes {
 
 bytes! { Ancestor 16 { id level padding } }
 bytes! { Settings 192 {
-    gateway exceptions exception_uids exception_uid_count enforce epoch padding
+    gateway enforce epoch exception_uid_count padding exceptions exception_uids
 } }
 bytes! { Service 32 { namespace cgroup uid flags } }
 bytes! { Endpoint 20 { address port padding } }

@@ -9,7 +9,7 @@ use aya_ebpf::programs::SockAddrContext;
 use gateway_ebpf::abi::{Endpoint, Event, Program, Reason, Service};
 
 use crate::connect::{address_v4, address_v6, current_is_in, is_tcp, is_unspecified, port};
-use crate::maps::{ADDRESSES, SERVICES};
+use crate::maps::{self, ADDRESSES};
 use crate::verdict::{PASS, REFUSE, pass, refuse_process, settings};
 
 /// Decides on a bind to an IPv4 address.
@@ -34,8 +34,7 @@ fn decide(context: &SockAddrContext, program: Program, address: [u8; 16]) -> i32
         port: port(context.sock_addr),
         padding: 0,
     };
-    // SAFETY: hash maps swap whole elements.
-    let Some(service) = (unsafe { SERVICES.get(endpoint.port) }) else {
+    let Some(service) = maps::service(endpoint.port) else {
         return PASS;
     };
     // SAFETY: the context is valid as long as the program runs.

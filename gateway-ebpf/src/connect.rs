@@ -12,7 +12,7 @@ use aya_ebpf::programs::SockAddrContext;
 use gateway_ebpf::abi::{Ancestor, Endpoint, Event, Program, Reason, Service, Settings};
 use gateway_ebpf::packet::mapped;
 
-use crate::maps::{ADDRESSES, EXCEPTED, LOCAL_PORTS, REMOTE_PORTS, REMOTES, SERVICES, has, raw};
+use crate::maps::{self, ADDRESSES, EXCEPTED, REMOTE_PORTS, REMOTES, has, raw, service_place};
 use crate::skb::is_excepted;
 use crate::verdict::{PASS, REFUSE, pass, refuse_process, settings};
 
@@ -38,11 +38,19 @@ pub fn connect6(context: SockAddrContext) -> i32 {
 #[inline(always)]
 fn concerns(address: *mut bpf_sock_addr) -> bool {
     let port = port(address);
-    is_tcp(address) && (has(&LOCAL_PORTS, port) || has(&REMOTE_PORTS, port))
+    is_tcp(address) && (service_place(port).is_some() || has(&REMOTE_PORTS, port))
 }
 
 #[inline(always)]
 fn decide(context: &SockAddrContext, program: Program, address: [u8; 16]) -> i32 {
+    let Some(settings) = settings() else {
+        return REFUSE;
+    };
+    let enforce = settings.enforce != 0;
+    // First, and without a look at the address: the gateway may go everywhere.
+    if current_is_in(&settings.gateway) {
+        return pass(program, Reason::Gateway, enforce);
+    }
     let endpoint = Endpoint {
         address,
         port: port(context.sock_addr),
@@ -52,13 +60,6 @@ fn decide(context: &SockAddrContext, program: Program, address: [u8; 16]) -> i32
     let is_concerned = is_remote(&endpoint) || service.is_some_and(|it| is_at(it, &endpoint));
     if !is_concerned && service.is_none() {
         return PASS;
-    }
-    let Some(settings) = settings() else {
-        return REFUSE;
-    };
-    let enforce = settings.enforce != 0;
-    if current_is_in(&settings.gateway) {
-        return pass(program, Reason::Gateway, enforce);
     }
     // Also where the address is for `ingress` to judge: it reads the note.
     if is_exception(context, settings) {
@@ -85,8 +86,7 @@ fn is_remote(endpoint: &Endpoint) -> bool {
 /// The service that has this port in the caller's namespace.
 #[inline(always)]
 fn service(context: &SockAddrContext, port: u16) -> Option<&'static Service> {
-    // SAFETY: hash maps swap whole elements.
-    let service = unsafe { SERVICES.get(port) }?;
+    let service = maps::service(port)?;
     // SAFETY: the context is valid as long as the program runs.
     let namespace = unsafe { bpf_get_netns_cookie(context.as_ptr()) };
     (namespace == service.namespace).then_some(service)

@@ -4,6 +4,7 @@
 //! connection until its peer is verified: a connection may be older than the guard, and a handshake
 //! may be finished without a SYN (SYN cookies, Fast Open).
 
+use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::macros::cgroup_skb;
 use aya_ebpf::maps::lpm_trie::Key;
 use aya_ebpf::programs::SkBuffContext;
@@ -11,8 +12,9 @@ use gateway_ebpf::abi::{Endpoint, Event, Program, Reason, Service, Source};
 use gateway_ebpf::packet::{Kind, Packet as _, Segment, parse};
 use gateway_ebpf::quick::{Brief, Look, brief, destination, look, octets, source};
 
-use crate::maps::{ADDRESSES, ALLOWED, LOCAL_PORTS, SERVICES, has};
-use crate::skb::{Sender, Skb, event_of};
+use crate::handshake::{Handshake, may_complete};
+use crate::maps::{ADDRESSES, ALLOWED, SERVICES, service, service_place};
+use crate::skb::{Sender, Skb, Socket, event_of};
 use crate::verdict::{PASS, REFUSE, pass, refuse_packet, refuse_silently, settings};
 
 /// Decides on a packet.
@@ -20,18 +22,51 @@ use crate::verdict::{PASS, REFUSE, pass, refuse_packet, refuse_silently, setting
 pub fn ingress(context: SkBuffContext) -> i32 {
     let skb = Skb(&context);
     match look(&skb) {
-        Look::Other => return PASS,
-        Look::Tcp(port) if !has(&LOCAL_PORTS, port) => return PASS,
-        Look::Tcp(_) => {
-            if let Some(verdict) = verified(&skb) {
-                return verdict;
-            }
-            if let Some(segment) = brief(&skb, skb.length()) {
-                return decide(&skb, &segment);
-            }
-        }
-        Look::Longer => {}
+        Look::Other => PASS,
+        Look::Tcp(port) => match service_place(port) {
+            Some(place) => quickly(&skb, place).unwrap_or_else(|| judge(context.skb.skb)),
+            None => PASS,
+        },
+        Look::Longer => judge(context.skb.skb),
     }
+}
+
+/// What passes nearly always: packets on connections whose peer was verified, and the first ones on
+/// those of the gateway. `None` is for [`judge`] to decide.
+#[inline(always)]
+fn quickly(skb: &Skb<'_>, place: u32) -> Option<i32> {
+    let (settings, socket) = (settings()?, skb.any_socket()?);
+    let enforce = settings.enforce != 0;
+    let listening = socket.is_listening();
+    if !listening && socket.is_verified(settings) {
+        return Some(pass(Program::Ingress, Reason::Verified, enforce));
+    }
+    if skb.interface() != LO {
+        return None;
+    }
+    let segment = brief(skb, skb.length())?;
+    let handshake = Handshake::of(skb, &segment, settings);
+    let is_known = listening
+        && may_complete(&segment)
+        && handshake.is_some_and(|handshake| handshake.is_remembered());
+    if !is_known {
+        if !is_services(skb, socket, SERVICES.get(place)?) || !skb.is_gateways(&segment, settings) {
+            return None;
+        }
+        if !listening {
+            socket.set_verified(settings);
+        } else if let Some(handshake) = handshake {
+            handshake.remember();
+        }
+    }
+    Some(pass(Program::Ingress, Reason::Gateway, enforce))
+}
+
+/// Decides without haste. A function of its own, so that it does not lie in the way of the others.
+#[inline(never)]
+fn judge(skb: *mut __sk_buff) -> i32 {
+    let context = SkBuffContext::new(skb);
+    let skb = Skb(&context);
     match parse(&skb) {
         Kind::Other => PASS,
         Kind::Tcp(segment) => decide(&skb, &Brief::from(&segment)),
@@ -39,18 +74,9 @@ pub fn ingress(context: SkBuffContext) -> i32 {
     }
 }
 
-/// On a connection whose peer was verified there is nothing more to ask.
-#[inline(always)]
-fn verified(skb: &Skb<'_>) -> Option<i32> {
-    let (settings, socket) = (settings()?, skb.socket()?);
-    (!socket.is_listening() && socket.is_verified(settings))
-        .then(|| pass(Program::Ingress, Reason::Verified, settings.enforce != 0))
-}
-
 #[inline(always)]
 fn decide(skb: &Skb<'_>, segment: &Brief) -> i32 {
-    // SAFETY: the element may be replaced meanwhile, never torn: hash maps swap whole elements.
-    let Some(service) = (unsafe { SERVICES.get(segment.destination_port) }) else {
+    let Some(service) = service(segment.destination_port) else {
         return PASS;
     };
     let (Some(settings), Some(socket)) = (settings(), skb.socket()) else {
@@ -64,8 +90,7 @@ fn decide(skb: &Skb<'_>, segment: &Brief) -> i32 {
     if !skb.is_in(service.namespace, socket) {
         return PASS;
     }
-    let is_service = socket.is_in(&service.cgroup)
-        && (service.flags & Service::CHECK_UID == 0 || skb.uid() == service.uid);
+    let is_service = is_services(skb, socket, service);
     // Whoever listens on every address stands where the service does: its cgroup may be one that
     // is not known here yet.
     if !is_service && !socket.is_on_every_address() && !is_protected(service, skb, segment) {
@@ -127,8 +152,7 @@ fn unreadable(skb: &Skb<'_>, destination: Option<[u8; 16]>) -> i32 {
         return PASS;
     }
     let port = socket.port();
-    // SAFETY: as above.
-    let Some(service) = (unsafe { SERVICES.get(port) }) else {
+    let Some(service) = service(port) else {
         return PASS;
     };
     if !skb.is_in(service.namespace, socket) {
@@ -149,6 +173,13 @@ fn unreadable(skb: &Skb<'_>, destination: Option<[u8; 16]>) -> i32 {
         Reason::Malformed,
         settings.enforce != 0,
     )
+}
+
+/// Whether a socket is the service's.
+#[inline(always)]
+fn is_services(skb: &Skb<'_>, socket: Socket, service: &Service) -> bool {
+    socket.is_in(&service.cgroup)
+        && (service.flags & Service::CHECK_UID == 0 || skb.uid() == service.uid)
 }
 
 #[inline(always)]

@@ -10,6 +10,7 @@ mod bind;
 mod connect;
 mod egress;
 mod empty;
+mod handshake;
 mod ingress;
 mod maps;
 mod origin;

@@ -11,23 +11,26 @@ use gateway_ebpf::abi::{
     Endpoint, Event, MAX_ALLOWED, MAX_ENDPOINTS, RING_BYTES, Service, Settings, Source,
     VERDICTS as PLACES,
 };
-use gateway_ebpf::quick::{Ports, place};
+use gateway_ebpf::quick::{Places, Ports, place};
+
+use crate::handshake::Handshake;
 
 /// The only entry holds what concerns every endpoint.
 #[btf_map]
 pub static SETTINGS: Array<Settings, 1> = Array::new();
 
-/// The ports of local endpoints, for the first look.
+/// For each port 0, or 1 more than the place in `SERVICES` of the service that has it.
 #[btf_map]
-pub static LOCAL_PORTS: Array<Ports, 1> = Array::new();
+pub static LOCAL_PORTS: Array<Places, 1> = Array::new();
 
 /// The ports of remote endpoints, for the first look.
 #[btf_map]
 pub static REMOTE_PORTS: Array<Ports, 1> = Array::new();
 
-/// Protected local ports, in host order.
+/// Protected local ports. A program may see half of a change: the id of a cgroup or namespace is
+/// 8 bytes in their place, and a mixture of two ids matches nothing.
 #[btf_map]
-pub static SERVICES: HashMap<u16, Service, { MAX_ENDPOINTS as usize }> = HashMap::new();
+pub static SERVICES: Array<Service, { MAX_ENDPOINTS as usize }> = Array::new();
 
 /// Addresses of local endpoints that are not on every address.
 #[btf_map]
@@ -54,6 +57,10 @@ pub static EXCEPTED: SkStorage<u32> = SkStorage::new();
 #[btf_map]
 pub static ORIGIN: Inherited<u64> = Inherited::new();
 
+/// Handshakes that the gateway began a moment ago.
+#[btf_map]
+pub static HANDSHAKES: PerCpuArray<Handshake, { Handshake::PLACES as usize }> = PerCpuArray::new();
+
 /// How often each program decided what.
 #[btf_map]
 pub static VERDICTS: PerCpuArray<u64, { PLACES as usize }> = PerCpuArray::new();
@@ -75,6 +82,20 @@ pub fn has(ports: &'static Array<Ports, 1>, port: u16) -> bool {
     // it at the byte swap.
     let word = black_box(word) & 1023;
     ports.get(0).is_none_or(|ports| ports[word] & bit != 0)
+}
+
+/// The place of a port's service; `None` if it is no local endpoint's port.
+#[inline(always)]
+pub fn service_place(port: u16) -> Option<u32> {
+    // As in `has`.
+    let port = black_box(port as usize) & 0xffff;
+    u32::from(LOCAL_PORTS.get(0)?[port]).checked_sub(1)
+}
+
+/// The service that has a port; `None` if it is no local endpoint's port.
+#[inline(always)]
+pub fn service(port: u16) -> Option<&'static Service> {
+    SERVICES.get(service_place(port)?)
 }
 
 /// Set by the loader: 1 where `cgroup_skb` programs may ask for a packet's namespace.

@@ -44,9 +44,13 @@ pub struct Segment {
 
 impl Segment {
     /// RFC 9293, section 3.1.
+    pub const FIN: u8 = 0x01;
+    /// RFC 9293, section 3.1.
     pub const SYN: u8 = 0x02;
     /// RFC 9293, section 3.1.
     pub const RST: u8 = 0x04;
+    /// RFC 9293, section 3.1.
+    pub const ACK: u8 = 0x10;
 }
 
 /// An IPv4 address as v4-mapped IPv6 (RFC 4291, section 2.5.5.2).

@@ -166,6 +166,9 @@ fn at(packet: &impl Words, offset: usize, protocol: u8) -> Look {
 /// A set of ports, as 65,536 bits.
 pub type Ports = [u64; 1024];
 
+/// A number for each port.
+pub type Places = [u8; 65536];
+
 /// The place of a port in [`Ports`]: the word, and the bit in it.
 #[inline(always)]
 pub const fn place(port: u16) -> (usize, u64) {

@@ -66,13 +66,17 @@ impl Skb<'_> {
     /// The packet's socket; `None` for what has no full one.
     #[inline(always)]
     pub fn socket(&self) -> Option<Socket> {
-        // SAFETY: the context is valid as long as the program runs.
-        let socket = unsafe { (*self.0.skb.skb).__bindgen_anon_2.sk };
-        if socket.is_null() {
-            return None;
-        }
+        let Socket(socket) = self.any_socket()?;
         // SAFETY: the context's own socket, not null.
         let socket = unsafe { bpf_sk_fullsock(socket) };
+        (!socket.is_null()).then_some(Socket(socket))
+    }
+
+    /// The packet's socket, whether full or not: what it tells is its state, cgroup and notes.
+    #[inline(always)]
+    pub fn any_socket(&self) -> Option<Socket> {
+        // SAFETY: the context is valid as long as the program runs.
+        let socket = unsafe { (*self.0.skb.skb).__bindgen_anon_2.sk };
         (!socket.is_null()).then_some(Socket(socket))
     }
 
@@ -106,45 +110,24 @@ impl Skb<'_> {
         cookie.is_null() || unsafe { *cookie } == namespace
     }
 
-    /// Asks who sent a segment that came over lo: the socket with the reversed addresses.
+    /// Whether the gateway sent a segment that came over lo.
+    #[inline(always)]
+    pub fn is_gateways(&self, segment: &Brief, settings: &Settings) -> bool {
+        let Some(sender) = self.lookup_sender(segment) else {
+            return false;
+        };
+        let is_gateways =
+            !matches!(sender.state(), LISTEN | NEW_SYN_RECV) && sender.is_in(&settings.gateway);
+        sender.release();
+        is_gateways
+    }
+
+    /// Asks who sent a segment that came over lo.
     #[inline(always)]
     pub fn sender(&self, segment: &Brief, settings: &Settings) -> Sender {
-        let (Some(source), Some(destination)) =
-            (source(self, segment.v4), destination(self, segment.v4))
-        else {
+        let Some(sender) = self.lookup_sender(segment) else {
             return Sender::None;
         };
-        // As in a packet that goes to it: its own address is the destination.
-        let ports = u32::from(segment.destination_port.to_be())
-            | u32::from(segment.source_port.to_be()) << 16;
-        let mut tuple = [0u32; 9];
-        let length = if segment.v4 {
-            tuple[0] = destination[0];
-            tuple[1] = source[0];
-            tuple[2] = ports;
-            12
-        } else {
-            for i in 0..4 {
-                tuple[i] = destination[i];
-                tuple[4 + i] = source[i];
-            }
-            tuple[8] = ports;
-            36
-        };
-        // SAFETY: `bpf_sock_tuple` of either family fits; what is found is released below.
-        let found = unsafe {
-            bpf_skc_lookup_tcp(
-                self.0.as_ptr(),
-                (&raw mut tuple).cast::<bpf_sock_tuple>(),
-                length,
-                CURRENT_NAMESPACE,
-                0,
-            )
-        };
-        if found.is_null() {
-            return Sender::None;
-        }
-        let sender = Socket(found);
         let who = match sender.state() {
             LISTEN | NEW_SYN_RECV => Sender::None,
             TIME_WAIT => Sender::Closed,
@@ -152,9 +135,39 @@ impl Skb<'_> {
             _ if sender.is_exception(settings) => Sender::Exception,
             _ => Sender::Other(sender.cgroup()),
         };
-        // SAFETY: found above, released once.
-        unsafe { bpf_sk_release(found.cast()) };
+        sender.release();
         who
+    }
+
+    /// The socket with the reversed addresses, as in a packet that goes to it. It must be released.
+    #[inline(always)]
+    fn lookup_sender(&self, segment: &Brief) -> Option<Socket> {
+        let ports = u32::from(segment.destination_port.to_be())
+            | u32::from(segment.source_port.to_be()) << 16;
+        if segment.v4 {
+            let ([source, ..], [destination, ..]) = (source(self, true)?, destination(self, true)?);
+            self.lookup(&[destination, source, ports])
+        } else {
+            let ([s0, s1, s2, s3], [d0, d1, d2, d3]) =
+                (source(self, false)?, destination(self, false)?);
+            self.lookup(&[d0, d1, d2, d3, s0, s1, s2, s3, ports])
+        }
+    }
+
+    /// By the tuple of either family: its own address, the peer's, its own port and the peer's.
+    #[inline(always)]
+    fn lookup<const WORDS: usize>(&self, tuple: &[u32; WORDS]) -> Option<Socket> {
+        // SAFETY: the helper reads as many bytes as it is told; what is found is released.
+        let found = unsafe {
+            bpf_skc_lookup_tcp(
+                self.0.as_ptr(),
+                tuple.as_ptr().cast_mut().cast::<bpf_sock_tuple>(),
+                size_of_val(tuple) as u32,
+                CURRENT_NAMESPACE,
+                0,
+            )
+        };
+        (!found.is_null()).then_some(Socket(found))
     }
 }
 
@@ -263,6 +276,13 @@ impl Socket {
             // SAFETY: the map's value; an older note is overwritten.
             unsafe { *note = epoch };
         }
+    }
+
+    /// Gives back a socket that was looked up.
+    #[inline(always)]
+    fn release(self) {
+        // SAFETY: every socket that `Skb::lookup` finds is released once, here.
+        unsafe { bpf_sk_release(self.0.cast()) };
     }
 
     /// The id of its own cgroup.

@@ -7,7 +7,7 @@ use aya::programs::loaded_programs;
 use gateway_ebpf::abi::{
     Endpoint, Event, Program, RING_BYTES, Reason, Service, Settings, Source, VERDICTS, verdict,
 };
-use gateway_ebpf::quick::Ports;
+use gateway_ebpf::quick::{Places, Ports};
 
 use crate::guard::Count;
 use crate::rules::Rules;
@@ -16,7 +16,7 @@ use crate::tables;
 /// The maps of loaded programs.
 pub(crate) struct Maps {
     settings: Array<MapData, [u8; Settings::SIZE]>,
-    services: HashMap<MapData, u16, [u8; Service::SIZE]>,
+    services: Array<MapData, [u8; Service::SIZE]>,
     verdicts: PerCpuArray<MapData, u64>,
     lost: PerCpuArray<MapData, u64>,
     events: RingBuf<MapData>,
@@ -25,9 +25,8 @@ pub(crate) struct Maps {
 impl Maps {
     /// Takes them out of what was loaded, and fills those that do not change while it lives.
     pub(crate) fn take(ebpf: &mut Ebpf, rules: &Rules) -> Result<Self, MapError> {
-        let mut ports: Array<_, [u8; size_of::<Ports>()]> =
-            map_mut(ebpf, "LOCAL_PORTS")?.try_into()?;
-        ports.set(0, tables::local_ports(rules), 0)?;
+        let mut places: Array<_, Places> = map_mut(ebpf, "LOCAL_PORTS")?.try_into()?;
+        places.set(0, tables::local_ports(rules), 0)?;
         let mut ports: Array<_, [u8; size_of::<Ports>()]> =
             map_mut(ebpf, "REMOTE_PORTS")?.try_into()?;
         ports.set(0, tables::remote_ports(rules), 0)?;
@@ -60,11 +59,11 @@ impl Maps {
         self.settings.set(0, settings.to_bytes(), 0)
     }
 
-    /// Sets the protected ports; there is always an entry for each.
-    pub(crate) fn set_services(&mut self, services: &[(u16, Service)]) -> Result<(), MapError> {
-        services
-            .iter()
-            .try_for_each(|(port, service)| self.services.insert(port, service.to_bytes(), 0))
+    /// Sets the protected ports, as many of them as ever.
+    pub(crate) fn set_services(&mut self, services: &[Service]) -> Result<(), MapError> {
+        (0..)
+            .zip(services)
+            .try_for_each(|(place, service)| self.services.set(place, service.to_bytes(), 0))
     }
 
     /// Every counter that is not 0.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use gateway_ebpf::abi::{Ancestor, Endpoint, Service, Settings, Source};
 use gateway_ebpf::packet::mapped;
-use gateway_ebpf::quick::{Ports, place};
+use gateway_ebpf::quick::{Places, Ports, place};
 
 use crate::rules::{Exception, Local, Mode, Rules};
 
@@ -57,19 +57,30 @@ pub(crate) fn settings(rules: &Rules, found: &Found, mode: Mode, epoch: u32) -> 
 }
 
 /// The entries of `SERVICES`. Endpoints that share a port are one service on several addresses.
-pub(crate) fn services(rules: &Rules, found: &Found) -> Vec<(u16, Service)> {
-    let mut services: Vec<(u16, Service)> = Vec::new();
+pub(crate) fn services(rules: &Rules, found: &Found) -> Vec<Service> {
+    let ports = service_ports(rules);
+    let mut services = vec![Service::default(); ports.len()];
     for (local, there) in rules.locals.iter().zip(&found.services) {
-        let mut service = service(local, there);
-        match services.iter_mut().find(|(port, _)| *port == local.port) {
-            Some((_, first)) => {
-                service.flags |= first.flags;
-                *first = service;
+        for (port, entry) in ports.iter().zip(&mut services) {
+            if *port == local.port {
+                let mut service = service(local, there);
+                service.flags |= entry.flags;
+                *entry = service;
             }
-            None => services.push((local.port, service)),
         }
     }
     services
+}
+
+/// The ports of the entries of `SERVICES`, in their order.
+fn service_ports(rules: &Rules) -> Vec<u16> {
+    let mut ports = Vec::new();
+    for local in &rules.locals {
+        if !ports.contains(&local.port) {
+            ports.push(local.port);
+        }
+    }
+    ports
 }
 
 fn service(local: &Local, found: &FoundService) -> Service {
@@ -85,19 +96,22 @@ fn service(local: &Local, found: &FoundService) -> Service {
 }
 
 /// The content of `LOCAL_PORTS`.
-pub(crate) fn local_ports(rules: &Rules) -> [u8; size_of::<Ports>()] {
-    ports(rules.locals.iter().map(|local| local.port))
+pub(crate) fn local_ports(rules: &Rules) -> Places {
+    let mut places = [0; _];
+    // The configuration allows no more than fit.
+    for (number, port) in (1..).zip(service_ports(rules)) {
+        if let Some(place) = places.get_mut(usize::from(port)) {
+            *place = number;
+        }
+    }
+    places
 }
 
 /// The content of `REMOTE_PORTS`.
 pub(crate) fn remote_ports(rules: &Rules) -> [u8; size_of::<Ports>()] {
-    ports(rules.remotes.iter().map(SocketAddr::port))
-}
-
-fn ports(members: impl Iterator<Item = u16>) -> [u8; size_of::<Ports>()] {
     let mut set: Ports = [0; _];
-    for port in members {
-        let (word, bit) = place(port);
+    for remote in &rules.remotes {
+        let (word, bit) = place(remote.port());
         if let Some(word) = set.get_mut(word) {
             *word |= bit;
         }
@@ -234,11 +248,12 @@ mod tests {
         };
         let services = services(&rules, &found);
         assert_eq!(services.len(), 2);
-        let (port, first) = services[0];
-        assert_eq!((port, first.flags), (3939, 0));
+        let (places, first) = (local_ports(&rules), services[0]);
+        assert_eq!((places[3939], first.flags), (1, 0));
         assert_eq!((first.namespace, first.cgroup), (77, cgroup(8)));
-        let (port, second) = services[1];
-        assert_eq!(port, 4000);
+        let second = services[1];
+        assert_eq!(places[4000], 2);
+        assert_eq!(places.iter().filter(|place| **place != 0).count(), 2);
         let all = Service::ANY_ADDRESS | Service::CHECK_UID | Service::RESERVE;
         assert_eq!((second.flags, second.cgroup.id), (all, 0));
         let keys: Vec<_> = addresses(&rules).map(|key| key.port).collect();
@@ -273,8 +288,14 @@ mod tests {
 
     #[test]
     fn ports_are_bits() {
-        let rules = rules(vec![local(None, 3939), local(None, 65535)]);
-        let bytes = local_ports(&rules);
+        let rules = Rules {
+            remotes: vec![
+                "192.0.2.1:3939".parse().unwrap(),
+                "[::1]:65535".parse().unwrap(),
+            ],
+            ..rules(Vec::new())
+        };
+        let bytes = remote_ports(&rules);
         let ones: u32 = bytes.iter().map(|byte| byte.count_ones()).sum();
         assert_eq!(ones, 2);
         let word = |index: usize| {
@@ -283,12 +304,5 @@ mod tests {
         };
         assert_eq!(word(3939 >> 6), 1 << (3939 & 63));
         assert_eq!(word(1023), 1 << 63);
-        assert_eq!(
-            remote_ports(&rules)
-                .iter()
-                .filter(|byte| **byte != 0)
-                .count(),
-            1
-        );
     }
 }
