@@ -25,6 +25,7 @@ pub fn ingress(context: SkBuffContext) -> i32 {
         Look::Other => PASS,
         Look::Tcp(port) => match service_place(port) {
             Some(place) => quickly(&skb, place).unwrap_or_else(|| judge(context.skb.skb)),
+            None if steered(skb.any_socket()).is_some() => judge(context.skb.skb),
             None => PASS,
         },
         Look::Longer => judge(context.skb.skb),
@@ -76,7 +77,8 @@ fn judge(skb: *mut __sk_buff) -> i32 {
 
 #[inline(always)]
 fn decide(skb: &Skb<'_>, segment: &Brief) -> i32 {
-    let Some(service) = service(segment.destination_port) else {
+    let service = service(segment.destination_port).or_else(|| steered(skb.socket()));
+    let Some(service) = service else {
         return PASS;
     };
     let (Some(settings), Some(socket)) = (settings(), skb.socket()) else {
@@ -173,6 +175,14 @@ fn unreadable(skb: &Skb<'_>, destination: Option<[u8; 16]>) -> i32 {
         Reason::Malformed,
         settings.enforce != 0,
     )
+}
+
+/// The service on whose port a socket listens, whatever the packet says: an `sk_lookup` program of
+/// root's may give a listener what comes to another port.
+#[inline(always)]
+fn steered(socket: Option<Socket>) -> Option<&'static Service> {
+    let listener = socket.filter(|socket| socket.is_listening())?;
+    service(listener.port())
 }
 
 /// Whether a socket is the service's.

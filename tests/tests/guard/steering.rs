@@ -1,9 +1,7 @@
 //! Programs of the network namespace that decide which socket a packet meets (`sk_lookup`). Only
 //! root can attach one, with CAP_BPF and CAP_NET_ADMIN in the host's namespaces.
 
-use gateway_tests::attacker::Outcome;
-use gateway_tests::harness::Authority;
-use gateway_tests::host::{GuardSetup, Host, Process};
+use gateway_tests::host::{Host, Process};
 
 use crate::site::{Layer, Site};
 
@@ -36,52 +34,32 @@ fn a_thief_to_whom_the_services_port_is_steered_gets_nothing() {
     }
 }
 
-/// What comes to a port that nobody protects is given to the service: packets do not say so, and
-/// `ingress` lets them pass. The service lets nobody in without a certificate, if it asks for one.
+/// What comes to a port that nobody protects is given to the service: the packets do not say so,
+/// but they meet a listener on the service's port.
 #[test]
-fn what_is_steered_to_the_service_works_on_a_plain_hop_only() {
-    let Some(host) = Host::new() else { return };
-    let dir = host.dir.path();
-    let ca = Authority::new("the service's");
-    let (chain, key) = ca.server(&["127.0.0.1"]).write(dir, "service");
-    let (certificate, certificate_key) = ca.client("gateway").write(dir, "gateway");
-    let ca = host.dir.write("ca.pem", ca.pem());
-    let [ca, chain, key, certificate, certificate_key] =
-        [&ca, &chain, &key, &certificate, &certificate_key].map(|path| path.to_str().unwrap());
-    let plain = ["--listen", "[::]:3939"];
-    let mutual = [
-        &plain[..],
-        &["--http", "--tls-chain", chain, "--tls-key", key],
-        &["--client-ca", ca],
-    ]
-    .concat();
-
-    let service = host.serve(&host.service(), &plain);
-    let steering = steer(&host, 9999, &service, 3939);
-    let guard = GuardSetup::new(&host, "enforce").start();
-    for who in [host.outsider(), host.hosted()] {
-        for target in ["127.0.0.1:9999", "[::1]:9999"] {
-            let outcome = host.attempt(&who, &["connect", target]);
-            assert!(outcome.answered_by("service"), "{target}: {outcome:?}");
+fn what_is_steered_to_the_service_is_judged_as_if_it_came_to_its_port() {
+    let Some(site) = Site::new() else { return };
+    let host = &site.host;
+    let _steering = steer(host, 9999, &site.service, 3939);
+    for layer in [None, Some(Layer::All), Some(Layer::Ingress)] {
+        let guard = layer.map(|layer| site.guard("enforce", layer));
+        let accepted = site.service.count("accepted");
+        for who in [host.outsider(), host.hosted()] {
+            for target in ["127.0.0.1:9999", "[::1]:9999"] {
+                let outcome = host.attempt(&who, &["connect", target]);
+                assert_eq!(
+                    outcome.answered_by("service"),
+                    layer.is_none(),
+                    "{layer:?} {target}: {outcome:?}"
+                );
+            }
+        }
+        if let Some(guard) = guard {
+            assert_eq!(site.service.count("accepted"), accepted, "{layer:?}");
+            assert!(guard.count("ingress", "not_gateway", "refused") > 0);
+            guard.stop();
         }
     }
-    assert_eq!(guard.refused(), 0);
-    drop((service, steering));
-
-    let service = host.serve(&host.service(), &mutual);
-    let _steering = steer(&host, 9999, &service, 3939);
-    let get = |target| ["get", target, "--host", "127.0.0.1", "--ca", ca];
-    for who in [host.outsider(), host.hosted()] {
-        let outcome = host.attempt(&who, &get("127.0.0.1:9999"));
-        assert_eq!(outcome, Outcome::Cut);
-    }
-    assert!(service.count("accepted") >= 2);
-    assert_eq!(service.count("received"), 0);
-    let own = ["--certificate", certificate, "--key", certificate_key];
-    let get = [&get("127.0.0.1:3939")[..], &own].concat();
-    let outcome = host.attempt(&host.gateway(), &get);
-    assert!(outcome.answered_by("200"), "{outcome:?}");
-    guard.stop();
 }
 
 /// Gives what comes to a port to a process's listening socket, while the result lives.
