@@ -15,6 +15,10 @@ echo 'root:x:0:0::/root:/bin/sh
 nobody:x:65534:65534::/:/bin/false' >/etc/passwd
 echo 'root:x:0:
 nogroup:x:65534:' >/etc/group
+# nft takes names of protocols from here.
+echo 'tcp 6 TCP
+udp 17 UDP
+ipv6-icmp 58 IPv6-ICMP' >/etc/protocols
 # The kernel's own limit is lower than any distribution's.
 ulimit -n 65536
 ip link set lo up
