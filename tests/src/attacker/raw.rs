@@ -6,13 +6,14 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
+use serde_json::json;
 
-use super::Outcome;
 use super::exchange::Talk;
 use super::packet::{Segment, Shape};
 use super::wire::{Link, Seen, Wire};
+use super::{Outcome, orders, print};
 
 #[derive(Args)]
 pub(super) struct Raw {
@@ -23,6 +24,10 @@ pub(super) struct Raw {
     /// How every packet is wrapped
     #[arg(long, value_enum, default_value = "plain")]
     shape: Shape,
+    /// Stop halfway: print `answered` when the SYN is, wait for the order `on`, and acknowledge
+    /// alone before anything is said
+    #[arg(long)]
+    halfway: bool,
     #[command(flatten)]
     link: Link,
     #[command(flatten)]
@@ -41,7 +46,7 @@ impl Raw {
             data: b"",
         };
         wire.send(&syn, self.shape)?;
-        let until = Instant::now() + self.talk.patience();
+        let mut until = Instant::now() + self.talk.patience();
         let mut outcome = Outcome::Silent;
         let mut answer = Vec::new();
         while let Some(seen) = wire.next(until)? {
@@ -56,13 +61,25 @@ impl Raw {
             }
             if seen.has(Seen::SYN | Seen::ACK) && outcome == Outcome::Silent {
                 outcome = Outcome::Answered;
-                let line = self.talk.line();
-                let data = Segment {
+                let acknowledgment = Segment {
                     sequence: FIRST.wrapping_add(1),
                     acknowledgment: seen.end(),
+                    flags: Seen::ACK,
+                    ..syn
+                };
+                if self.halfway {
+                    print(&json!({"event": "answered"}))?;
+                    match orders::next()?.as_str() {
+                        "on" => until = Instant::now() + self.talk.patience(),
+                        other => bail!("no such order: {other}"),
+                    }
+                    wire.send(&acknowledgment, self.shape)?;
+                }
+                let line = self.talk.line();
+                let data = Segment {
                     flags: Seen::ACK | Seen::PSH,
                     data: &line,
-                    ..syn
+                    ..acknowledgment
                 };
                 wire.send(&data, self.shape)?;
             }

@@ -39,6 +39,38 @@ fn without_a_guard_old_connections_live() {
     Flows::open(&site).all_live();
 }
 
+/// The acknowledgement that completes a handshake is judged as the SYN is, with and without a socket
+/// that remembers the SYN (SYN cookies).
+#[test]
+fn a_handshake_that_is_older_than_the_guard_is_not_completed() {
+    let Some(site) = Site::new() else { return };
+    site.hush();
+    let stranger = site.host.outsider().as_root();
+    for cookies in ["net.ipv4.tcp_syncookies=1", "net.ipv4.tcp_syncookies=2"] {
+        site.host.namespace.tool("sysctl", &["-q", "-w", cookies]);
+        for layer in [None, Some(Layer::All), Some(Layer::Ingress)] {
+            for ip in ["127.0.0.1", "[::1]"] {
+                let source = format!("{ip}:{}", site.next_port());
+                let target = format!("{ip}:3939");
+                let raw = ["raw", &target, "--source", &source, "--halfway"];
+                let mut attacker = site.host.spawn(&stranger, &raw);
+                attacker.event("answered");
+                let guard = layer.map(|layer| site.guard("enforce", layer));
+                let accepted = site.service.count("accepted");
+                let outcome = attacker.ask("on");
+                let reached = outcome["answer"] == "service hello";
+                assert_eq!(reached, layer.is_none(), "{cookies} {layer:?} {outcome}");
+                if let Some(guard) = guard {
+                    assert_eq!(site.service.count("accepted"), accepted, "{cookies}");
+                    assert!(guard.count("ingress", "no_sender", "refused") > 0);
+                    site.gateway_reaches();
+                    guard.stop();
+                }
+            }
+        }
+    }
+}
+
 /// A connection over each family by each stranger and by the gateway.
 struct Flows {
     foreign: Vec<Process>,
