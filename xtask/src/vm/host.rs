@@ -109,6 +109,10 @@ const NEEDS: &[Need] = &[
         package: "python3",
     },
     Need {
+        program: "umount",
+        package: "mount",
+    },
+    Need {
         program: "setpriv",
         package: "util-linux",
     },

@@ -99,6 +99,8 @@ fn script(
 }
 
 /// Programs that tests start, or that the kernel does.
-const TOOLS: &[&str] = &["bash", "ip", "nft", "setpriv", "ss", "unshare"];
+const TOOLS: &[&str] = &[
+    "bash", "ip", "mount", "nft", "setpriv", "ss", "umount", "unshare",
+];
 /// In emulation a test may take a minute.
 const SILENCE: Duration = Duration::from_secs(300);
