@@ -48,6 +48,7 @@ fn run(outside: &OsStr) -> Result<bool> {
         bail!("only root can attach programs");
     }
     place::prepare_namespace(outside)?;
+    place::pin()?;
     println!("{}\n", machine()?);
     let cgroups = Cgroups::make()?;
     let rules = rules(&cgroups)?;

@@ -12,15 +12,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use guard::Hierarchy;
+use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
 
 /// Starts this program again in a new network namespace, which ends with it, and tells it from
-/// which it comes; returns only if that fails.
+/// which it comes; returns only if that fails. It goes before all ordinary processes from then on:
+/// what others do in between costs caches, and would be measured with the guard.
 pub(crate) fn enter_namespace() -> anyhow::Error {
     let start = || -> Result<_> {
         let program = env::current_exe().context("cannot find this program's own file")?;
         let outside = namespace()?;
         Ok(Command::new("unshare")
-            .args(["--net", "--"])
+            .args(["--net", "--", "chrt", "--fifo", PRIORITY])
             .arg(program)
             .arg(outside)
             .exec())
@@ -31,6 +33,13 @@ pub(crate) fn enter_namespace() -> anyhow::Error {
         }
         Err(error) => error,
     }
+}
+
+/// Stays on the CPU on which it runs.
+pub(crate) fn pin() -> Result<()> {
+    let mut cpus = CpuSet::new();
+    cpus.set(sched_getcpu());
+    sched_setaffinity(None, &cpus).context("cannot stay on one CPU")
 }
 
 /// Brings loopback up, in a namespace that has nothing else. `outside` is the one in which nothing
@@ -185,5 +194,7 @@ fn remove(directory: &Path) -> Result<()> {
 }
 
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The least that goes before ordinary processes.
+const PRIORITY: &str = "1";
 /// A process id follows.
 const PREFIX: &str = "connect-gateway-bench-";
