@@ -15,6 +15,7 @@ use serde_json::json;
 use socket2::{Domain, Socket, Type};
 
 use super::{orders, print};
+use crate::harness::poll::stretched;
 
 /// Connects without a pause and without waiting, until it is told `end` or has tried often enough;
 /// prints what came of it all then, and when told `count`.
@@ -29,6 +30,9 @@ pub(super) struct Hammer {
     /// How often at most
     #[arg(long)]
     limit: Option<u64>,
+    /// How long one that is given up is waited for, in milliseconds on hardware
+    #[arg(long, value_name = "MS", default_value = "0")]
+    patience: u64,
 }
 
 #[derive(Default)]
@@ -47,7 +51,7 @@ struct Counts {
 impl Hammer {
     pub(super) fn run(self) -> Result<()> {
         let counts = Arc::new(Counts::default());
-        let mut attempts = Attempts::new(&counts);
+        let mut attempts = Attempts::new(&counts, stretched(Duration::from_millis(self.patience)))?;
         let obeying = std::thread::spawn({
             let counts = counts.clone();
             move || counts.obey()
@@ -81,14 +85,16 @@ impl Hammer {
 struct Attempts<'a> {
     counts: &'a Counts,
     open: VecDeque<Socket>,
+    patience: Timespec,
 }
 
 impl<'a> Attempts<'a> {
-    fn new(counts: &'a Counts) -> Self {
-        Self {
+    fn new(counts: &'a Counts, patience: Duration) -> Result<Self> {
+        Ok(Self {
             counts,
             open: VecDeque::new(),
-        }
+            patience: patience.try_into()?,
+        })
     }
 
     fn make(&mut self, target: SocketAddr, source: Option<SocketAddr>) -> Result<()> {
@@ -110,14 +116,14 @@ impl<'a> Attempts<'a> {
         self.judge_down_to(AT_ONCE)
     }
 
-    /// Gives up the oldest until so many are left.
+    /// Gives up the oldest until so many are left, each after its patience.
     fn judge_down_to(&mut self, left: usize) -> Result<()> {
         while self.open.len() > left {
             let Some(socket) = self.open.pop_front() else {
                 break;
             };
             let mut ready = [PollFd::new(&socket, PollFlags::OUT)];
-            let came = poll(&mut ready, Some(&Timespec::default()))? > 0;
+            let came = poll(&mut ready, Some(&self.patience))? > 0;
             match (came, socket.take_error()?) {
                 (false, _) => count(&self.counts.silent),
                 (true, None) => {
@@ -170,5 +176,6 @@ fn is(error: &io::Error, errno: Errno) -> bool {
     error.raw_os_error() == Some(errno.raw_os_error())
 }
 
-/// So many attempts later one is given up. On lo a handshake takes no longer than connect(2).
+/// So many attempts later one is given up. On lo a handshake takes no longer than connect(2), as long
+/// as the kernel has the time.
 const AT_ONCE: usize = 64;

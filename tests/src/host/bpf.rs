@@ -54,6 +54,20 @@ pub fn steer(port: u16, listener: &impl AsFd, namespace: &impl AsFd) -> io::Resu
     descriptor(LINK_CREATE, &attached)
 }
 
+/// Whether this kernel lets `cgroup_skb` programs ask for the network namespace of a packet.
+pub fn packets_tell_their_namespace() -> io::Result<bool> {
+    let ask = [
+        CALL | immediate(GET_NETNS_COOKIE),
+        MOVE | immediate(1),
+        EXIT,
+    ];
+    match load(CGROUP_SKB_INGRESS, &ask) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 fn pinned(path: &Path) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let [low, high] = halves(path.as_ptr() as u64);
@@ -64,7 +78,7 @@ fn pinned(path: &Path) -> io::Result<OwnedFd> {
 fn let_pass(hook: Hook) -> io::Result<OwnedFd> {
     let hook = match hook {
         Hook::Connect4 => (18, 10),
-        Hook::Ingress => (8, 0),
+        Hook::Ingress => CGROUP_SKB_INGRESS,
     };
     load(hook, &[MOVE | immediate(1), EXIT])
 }
@@ -178,11 +192,14 @@ const LINK_UPDATE: libc::c_long = 29;
 const LINK_DETACH: libc::c_long = 34;
 
 /// enum bpf_prog_type and enum bpf_attach_type.
+const CGROUP_SKB_INGRESS: (u32, u32) = (8, 0);
+/// enum bpf_prog_type and enum bpf_attach_type.
 const SK_LOOKUP: (u32, u32) = (30, 36);
 
 // Helpers.
 const MAP_LOOKUP_ELEM: u32 = 1;
 const SK_RELEASE: u32 = 86;
+const GET_NETNS_COOKIE: u32 = 122;
 const SK_ASSIGN: u32 = 124;
 
 // Instructions: BPF_ALU64 | BPF_ADD | BPF_K, and so on.

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use gateway_tests::attacker::Outcome;
 use gateway_tests::harness::{Client, Finished, Metrics, Request, gateway_binary, poll};
-use gateway_tests::host::{Bpffs, GuardSetup, Host, Process, Who};
+use gateway_tests::host::{Bpffs, GuardSetup, Host, Process, Who, bpf};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -46,6 +46,16 @@ impl Life {
     /// The directory of pins.
     pub(crate) fn pins(&self) -> PathBuf {
         self.bpffs.path().join("connect-gateway")
+    }
+
+    /// The programs for one local endpoint, as their pins are called, in order.
+    pub(crate) fn programs() -> Vec<&'static str> {
+        let mut programs = vec!["bind4", "bind6", "connect4", "connect6", "ingress"];
+        // It notes where sockets were made, for `ingress` to know.
+        if !bpf::packets_tell_their_namespace().unwrap() {
+            programs.push("origin");
+        }
+        programs
     }
 
     /// The pins of programs, by name.

@@ -52,10 +52,7 @@ fn a_removed_pin_is_made_again() {
     life.configure("enforce");
     let guard = life.start();
     let pinned = life.pinned();
-    assert_eq!(
-        pinned,
-        ["bind4", "bind6", "connect4", "connect6", "ingress"]
-    );
+    assert_eq!(pinned, Life::programs());
     for program in &pinned {
         std::fs::remove_file(life.pins().join(program)).unwrap();
     }
@@ -63,7 +60,7 @@ fn a_removed_pin_is_made_again() {
     for program in &pinned {
         repaired(&guard, program, "its pin was removed");
     }
-    whole(&life, 5);
+    whole(&life, pinned.len() as u64);
     assert_eq!(life.pinned(), pinned);
     guard.kill();
     assert!(!life.strangers_get_in());
@@ -127,7 +124,8 @@ fn whole(life: &Life, times: u64) {
         let (status, code) = life.status();
         let links = status["links"].as_array().unwrap();
         let whole = status["state"] == "enforcing" && code == Some(0);
-        let attached = links.len() == 5 && links.iter().all(|link| link["attached"] == true);
+        let attached = links.len() == Life::programs().len()
+            && links.iter().all(|link| link["attached"] == true);
         (whole && attached && status["reattached"] == times).then_some(())
     });
     life.metrics_say("so, too", |metrics| {

@@ -65,7 +65,8 @@ impl<'a> Town<'a> {
         }
         let limit = limit.map(|limit| limit.to_string());
         if let Some(limit) = &limit {
-            arguments.extend(["--limit", limit]);
+            // All of them are to succeed, also on a machine that is slow.
+            arguments.extend(["--limit", limit, "--patience", "700"]);
         }
         self.life.host.spawn(who, &arguments)
     }
