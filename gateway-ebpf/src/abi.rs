@@ -30,12 +30,18 @@ pub struct Settings {
     pub epoch: u32,
     /// How many of `exception_uids` are set.
     pub exception_uid_count: u32,
-    /// Zero.
-    pub padding: u32,
+    /// [`Settings::LAYOUT`]; another number, or 0, is another version's.
+    pub layout: u32,
     /// Cgroups that may connect beside the gateway; unused ones have id 0.
     pub exceptions: [Ancestor; MAX_EXCEPTIONS],
     /// Users who may connect beside the gateway: the first `exception_uid_count` are set.
     pub exception_uids: [u32; MAX_EXCEPTIONS],
+}
+
+impl Settings {
+    /// The number of this layout, to be changed with it: a command may meet the map of an older
+    /// service.
+    pub const LAYOUT: u32 = 2;
 }
 
 /// A protected local port; a value of the array `SERVICES`. `LOCAL_PORTS` tells its place.
@@ -165,7 +171,7 @@ macro_rules! bytes {
 
 bytes! { Ancestor 16 { id level padding } }
 bytes! { Settings 192 {
-    gateway enforce epoch exception_uid_count padding exceptions exception_uids
+    gateway enforce epoch exception_uid_count layout exceptions exception_uids
 } }
 bytes! { Service 32 { namespace cgroup uid flags } }
 bytes! { Endpoint 20 { address port padding } }

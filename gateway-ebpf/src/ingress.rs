@@ -12,7 +12,6 @@ use gateway_ebpf::abi::{Endpoint, Event, Program, Reason, Service, Source};
 use gateway_ebpf::packet::{Kind, Packet as _, Segment, parse};
 use gateway_ebpf::quick::{Brief, Look, brief, destination, look, octets, source};
 
-use crate::handshake::{Handshake, may_complete};
 use crate::maps::{ADDRESSES, ALLOWED, SERVICES, service, service_place};
 use crate::skb::{Sender, Skb, Socket, event_of};
 use crate::verdict::{PASS, REFUSE, pass, refuse_packet, refuse_silently, settings};
@@ -25,7 +24,7 @@ pub fn ingress(context: SkBuffContext) -> i32 {
         Look::Other => PASS,
         Look::Tcp(port) => match service_place(port) {
             Some(place) => quickly(&skb, place).unwrap_or_else(|| judge(context.skb.skb)),
-            None if steered(skb.any_socket()).is_some() => judge(context.skb.skb),
+            None if steered(skb.any_socket(), port).is_some() => judge(context.skb.skb),
             None => PASS,
         },
         Look::Longer => judge(context.skb.skb),
@@ -46,19 +45,11 @@ fn quickly(skb: &Skb<'_>, place: u32) -> Option<i32> {
         return None;
     }
     let segment = brief(skb, skb.length())?;
-    let handshake = Handshake::of(skb, &segment, settings);
-    let is_known = listening
-        && may_complete(&segment)
-        && handshake.is_some_and(|handshake| handshake.is_remembered());
-    if !is_known {
-        if !is_services(skb, socket, SERVICES.get(place)?) || !skb.is_gateways(&segment, settings) {
-            return None;
-        }
-        if !listening {
-            socket.set_verified(settings);
-        } else if let Some(handshake) = handshake {
-            handshake.remember();
-        }
+    if !is_services(skb, socket, SERVICES.get(place)?) || !skb.is_gateways(&segment, settings) {
+        return None;
+    }
+    if !listening {
+        socket.set_verified(settings);
     }
     Some(pass(Program::Ingress, Reason::Gateway, enforce))
 }
@@ -77,8 +68,8 @@ fn judge(skb: *mut __sk_buff) -> i32 {
 
 #[inline(always)]
 fn decide(skb: &Skb<'_>, segment: &Brief) -> i32 {
-    let service = service(segment.destination_port).or_else(|| steered(skb.socket()));
-    let Some(service) = service else {
+    let steered = steered(skb.socket(), segment.destination_port);
+    let Some(service) = steered.or_else(|| service(segment.destination_port)) else {
         return PASS;
     };
     let (Some(settings), Some(socket)) = (settings(), skb.socket()) else {
@@ -123,7 +114,7 @@ fn decide(skb: &Skb<'_>, segment: &Brief) -> i32 {
                 Reason::NotGateway
             }
         }
-    } else if is_listed(skb, segment) {
+    } else if steered.is_none() && is_listed(skb, segment) {
         Reason::Listed
     } else {
         Reason::NotListed
@@ -177,11 +168,11 @@ fn unreadable(skb: &Skb<'_>, destination: Option<[u8; 16]>) -> i32 {
     )
 }
 
-/// The service on whose port a socket listens, whatever the packet says: an `sk_lookup` program of
-/// root's may give a listener what comes to another port.
+/// The service on whose port a socket listens, if the packet names another one: an `sk_lookup`
+/// program of root's may give a listener what comes to any port.
 #[inline(always)]
-fn steered(socket: Option<Socket>) -> Option<&'static Service> {
-    let listener = socket.filter(|socket| socket.is_listening())?;
+fn steered(socket: Option<Socket>, port: u16) -> Option<&'static Service> {
+    let listener = socket.filter(|socket| socket.is_listening() && socket.port() != port)?;
     service(listener.port())
 }
 

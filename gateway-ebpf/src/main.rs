@@ -10,7 +10,6 @@ mod bind;
 mod connect;
 mod egress;
 mod empty;
-mod handshake;
 mod ingress;
 mod maps;
 mod origin;

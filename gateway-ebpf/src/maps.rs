@@ -13,8 +13,6 @@ use gateway_ebpf::abi::{
 };
 use gateway_ebpf::quick::{Places, Ports, place};
 
-use crate::handshake::Handshake;
-
 /// The only entry holds what concerns every endpoint.
 #[btf_map]
 pub static SETTINGS: Array<Settings, 1> = Array::new();
@@ -56,10 +54,6 @@ pub static EXCEPTED: SkStorage<u32> = SkStorage::new();
 /// Sockets that a listener accepts inherit its note.
 #[btf_map]
 pub static ORIGIN: Inherited<u64> = Inherited::new();
-
-/// Handshakes that the gateway began a moment ago.
-#[btf_map]
-pub static HANDSHAKES: PerCpuArray<Handshake, { Handshake::PLACES as usize }> = PerCpuArray::new();
 
 /// How often each program decided what.
 #[btf_map]

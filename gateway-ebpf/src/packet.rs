@@ -40,17 +40,15 @@ pub struct Segment {
     pub v4: bool,
     /// Whether something follows the TCP header.
     pub data: bool,
+    /// Where the TCP header begins, in bytes.
+    pub offset: u32,
 }
 
 impl Segment {
     /// RFC 9293, section 3.1.
-    pub const FIN: u8 = 0x01;
-    /// RFC 9293, section 3.1.
     pub const SYN: u8 = 0x02;
     /// RFC 9293, section 3.1.
     pub const RST: u8 = 0x04;
-    /// RFC 9293, section 3.1.
-    pub const ACK: u8 = 0x10;
 }
 
 /// An IPv4 address as v4-mapped IPv6 (RFC 4291, section 2.5.5.2).
@@ -162,6 +160,7 @@ fn segment(
         flags: header[13],
         v4,
         data: packet.length() > offset + header_length,
+        offset,
     })
 }
 

@@ -3,7 +3,7 @@
 //! It reads a few words at fixed places. Whatever is not in the plainest form is left to
 //! [`crate::packet::parse`].
 
-use crate::packet::{Segment, mapped};
+use crate::packet::Segment;
 
 /// A packet that starts with its IP header.
 pub trait Words {
@@ -36,6 +36,8 @@ pub struct Brief {
     pub flags: u8,
     /// Whether something follows the TCP header.
     pub data: bool,
+    /// As [`Segment::offset`].
+    pub offset: u32,
 }
 
 impl From<&Segment> for Brief {
@@ -47,6 +49,7 @@ impl From<&Segment> for Brief {
             destination_port: segment.destination_port,
             flags: segment.flags,
             data: segment.data,
+            offset: segment.offset,
         }
     }
 }
@@ -75,6 +78,7 @@ pub fn brief(packet: &impl Words, length: u32) -> Option<Brief> {
         destination_port: u16::from_be_bytes([high, low]),
         flags,
         data: length > start + header,
+        offset: start,
     })
 }
 
@@ -107,14 +111,13 @@ fn address(packet: &impl Words, v4: bool, at: usize) -> Option<[u32; 4]> {
 /// The 16 bytes of an address in words.
 #[inline(always)]
 pub fn octets(words: [u32; 4], v4: bool) -> [u8; 16] {
-    if v4 {
-        return mapped(words[0].to_ne_bytes());
+    let [a, b, c, d] = match (v4, words) {
+        (true, [v4, ..]) => [0, 0, u32::from_ne_bytes([0, 0, 0xff, 0xff]), v4],
+        (false, v6) => v6,
     }
-    let mut octets = [0; 16];
-    for i in 0..4 {
-        octets[i * 4..i * 4 + 4].copy_from_slice(&words[i].to_ne_bytes());
-    }
-    octets
+    .map(|word| u128::from(word.to_le()));
+    // Whole words: bytes would each take a place of their own on the stack, which is small.
+    (a | b << 32 | c << 64 | d << 96).to_le_bytes()
 }
 
 /// Looks at a packet.

@@ -1,16 +1,17 @@
 //! Packets and sockets as `cgroup_skb` programs see them.
 
 use core::ffi::c_void;
+use core::ptr;
 
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::bindings::{BPF_SK_STORAGE_GET_F_CREATE, bpf_sock, bpf_sock_tuple};
 use aya_ebpf::helpers::generated::{
     bpf_get_netns_cookie, bpf_get_socket_uid, bpf_sk_ancestor_cgroup_id, bpf_sk_fullsock,
-    bpf_sk_release, bpf_sk_storage_get, bpf_skc_lookup_tcp,
+    bpf_sk_release, bpf_sk_storage_get, bpf_skc_lookup_tcp, bpf_tcp_sock,
 };
 use aya_ebpf::programs::SkBuffContext;
 use gateway_ebpf::abi::{Ancestor, Event, Settings};
-use gateway_ebpf::packet::Packet;
+use gateway_ebpf::packet::{Packet, Segment};
 use gateway_ebpf::quick::{Brief, Words, destination, octets, source};
 
 use crate::maps::{EXCEPTED, ORIGIN, VERIFIED, has_namespace_helper, raw};
@@ -104,7 +105,7 @@ impl Skb<'_> {
         }
         // SAFETY: a full socket, and a map of the type of the pointer.
         let cookie =
-            unsafe { bpf_sk_storage_get(raw(&ORIGIN), socket.0.cast(), core::ptr::null_mut(), 0) }
+            unsafe { bpf_sk_storage_get(raw(&ORIGIN), socket.0.cast(), ptr::null_mut(), 0) }
                 .cast::<u64>();
         // SAFETY: not null: it is the map's value.
         cookie.is_null() || unsafe { *cookie } == namespace
@@ -116,8 +117,9 @@ impl Skb<'_> {
         let Some(sender) = self.lookup_sender(segment) else {
             return false;
         };
-        let is_gateways =
-            !matches!(sender.state(), LISTEN | NEW_SYN_RECV) && sender.is_in(&settings.gateway);
+        let is_gateways = !matches!(sender.state(), LISTEN | NEW_SYN_RECV)
+            && self.is_of(segment, sender)
+            && sender.is_in(&settings.gateway);
         sender.release();
         is_gateways
     }
@@ -131,12 +133,27 @@ impl Skb<'_> {
         let who = match sender.state() {
             LISTEN | NEW_SYN_RECV => Sender::None,
             TIME_WAIT => Sender::Closed,
+            _ if !self.is_of(segment, sender) => Sender::None,
             _ if sender.is_in(&settings.gateway) => Sender::Gateway,
             _ if sender.is_exception(settings) => Sender::Exception,
             _ => Sender::Other(sender.cgroup()),
         };
         sender.release();
         who
+    }
+
+    /// Whether a segment can be of the socket that was found for it. Two sockets have the same
+    /// addresses if one of them is bound to an interface, which anybody may do: but only one of them
+    /// has chosen this SYN's number, and waits for its answer.
+    #[inline(always)]
+    fn is_of(&self, segment: &Brief, sender: Socket) -> bool {
+        if segment.flags & Segment::SYN == 0 {
+            return true;
+        }
+        let sequence = self.get(segment.offset + 4).map(u32::from_be_bytes);
+        matches!(sender.state(), SYN_SENT | SYN_RECV)
+            && sequence.is_some()
+            && sequence == sender.unacknowledged()
     }
 
     /// The socket with the reversed addresses, as in a packet that goes to it. It must be released.
@@ -278,6 +295,15 @@ impl Socket {
         }
     }
 
+    /// The first number that it has sent and that is not acknowledged; `None` if it is not TCP's.
+    #[inline(always)]
+    fn unacknowledged(self) -> Option<u32> {
+        // SAFETY: a socket that the kernel gave.
+        let tcp = unsafe { bpf_tcp_sock(self.0) };
+        // SAFETY: not null: a TCP socket's part.
+        (!tcp.is_null()).then(|| unsafe { (*tcp).snd_una })
+    }
+
     /// Gives back a socket that was looked up.
     #[inline(always)]
     fn release(self) {
@@ -295,8 +321,8 @@ impl Socket {
     #[inline(always)]
     fn note(self, map: *mut c_void) -> Option<u32> {
         // SAFETY: a socket that the kernel gave, and a map of u32.
-        let note = unsafe { bpf_sk_storage_get(map, self.0.cast(), core::ptr::null_mut(), 0) }
-            .cast::<u32>();
+        let note =
+            unsafe { bpf_sk_storage_get(map, self.0.cast(), ptr::null_mut(), 0) }.cast::<u32>();
         if note.is_null() {
             None
         } else {
@@ -337,6 +363,8 @@ pub fn event_of(skb: &Skb<'_>, segment: &Brief, cgroup: u64) -> Event {
 const CURRENT_NAMESPACE: u64 = -1i64 as u64;
 const LISTEN: u32 = 10;
 const NEW_SYN_RECV: u32 = 12;
+const SYN_RECV: u32 = 3;
+const SYN_SENT: u32 = 2;
 const TIME_WAIT: u32 = 6;
 const TCP: u32 = 6;
 const SOCK_RAW: u32 = 3;

@@ -127,8 +127,8 @@ impl Foreign {
                 map.info()
                     .is_ok_and(|info| info.name_as_str() == Some("SETTINGS"))
             })?;
-        let array = Array::try_from(Map::Array(data)).ok()?;
-        Some(Self(array))
+        let found = Self(Array::try_from(Map::Array(data)).ok()?);
+        (found.get().ok()?.layout == Settings::LAYOUT).then_some(found)
     }
 
     /// Reads them.

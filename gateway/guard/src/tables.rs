@@ -35,6 +35,7 @@ pub(crate) fn settings(rules: &Rules, found: &Found, mode: Mode, epoch: u32) -> 
         gateway: found.slice.unwrap_or_default(),
         enforce: u32::from(mode == Mode::Enforce),
         epoch,
+        layout: Settings::LAYOUT,
         ..Settings::default()
     };
     // One that does not exist at the moment leaves no hole: the programs stop at the first.
@@ -223,6 +224,7 @@ mod tests {
         assert_eq!(settings.exception_uid_count, 2);
         assert_eq!(settings.exception_uids[..3], [7, 9, 0]);
         assert_eq!((settings.enforce, settings.epoch), (1, 3));
+        assert_eq!(settings.layout, Settings::LAYOUT);
         let audit = super::settings(&rules(Vec::new()), &found, Mode::Audit, 4);
         assert_eq!((audit.enforce, audit.epoch), (0, 4));
     }
