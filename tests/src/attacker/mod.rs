@@ -26,6 +26,7 @@ mod serve;
 mod steal;
 mod steer;
 mod sys;
+mod twin;
 mod who;
 mod wire;
 
@@ -57,6 +58,7 @@ pub fn main() -> anyhow::Result<()> {
         What::Serve(serve) => serve.run(),
         What::Steal(steal) => print(&steal.attempt()?),
         What::Steer(steer) => steer.run(),
+        What::Twin(twin) => twin.run(),
     }
 }
 
@@ -103,6 +105,8 @@ enum What {
     Steal(steal::Steal),
     /// Send what comes to a port to another process's listening socket
     Steer(steer::Steer),
+    /// Connect with the port that somebody else gets, too
+    Twin(twin::Twin),
 }
 
 /// Prints one JSON line.

@@ -17,6 +17,7 @@ use serde_json::json;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::flood::raise_limit;
+use super::sys::select_by_syn;
 use super::{Outcome, print, who};
 
 /// Prints `listening`, or an outcome if it may not; then `accepted`, `received`, `ended`.
@@ -52,6 +53,9 @@ pub(super) struct Serve {
     /// Share the port
     #[arg(long)]
     reuse_port: bool,
+    /// Share the port as the second, and have all but SYNs
+    #[arg(long, requires = "reuse_port")]
+    take_acknowledgements: bool,
     /// Accept what is for other addresses (IP_TRANSPARENT)
     #[arg(long)]
     transparent: bool,
@@ -124,7 +128,11 @@ impl Serve {
             true => socket.bind(&address.into()),
             false => Ok(()),
         };
-        Ok(bound.and_then(|()| socket.listen(4096)).map(|()| socket))
+        let listens = bound.and_then(|()| socket.listen(4096));
+        if self.take_acknowledgements && listens.is_ok() {
+            select_by_syn(&socket).context("SO_ATTACH_REUSEPORT_CBPF")?;
+        }
+        Ok(listens.map(|()| socket))
     }
 
     fn accept(&self, listener: &Socket, tls: Option<&Arc<ServerConfig>>) -> Result<()> {

@@ -2,7 +2,7 @@
 
 #![allow(
     unsafe_code,
-    reason = "setsockopt by number, io_uring's submission, and addresses of packet(7)"
+    reason = "setsockopt by number, filters, io_uring's submission, and addresses of packet(7)"
 )]
 
 use std::io;
@@ -40,6 +40,31 @@ pub(super) fn set_option(
             name,
             value.as_ptr().cast(),
             length,
+        )
+    };
+    match result {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Among the sockets that share this one's port, gives SYNs to the first and all else to the second
+/// (socket(7), SO_ATTACH_REUSEPORT_CBPF).
+pub(super) fn select_by_syn(socket: &impl AsFd) -> io::Result<()> {
+    let mut program = BY_SYN;
+    let program = libc::sock_fprog {
+        len: program.len() as u16,
+        filter: program.as_mut_ptr(),
+    };
+    // SAFETY: the kernel reads a `sock_fprog` and the instructions to which it leads, which are
+    // alive during the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_REUSEPORT_CBPF,
+            (&raw const program).cast(),
+            size_of_val(&program) as libc::socklen_t,
         )
     };
     match result {
@@ -120,5 +145,34 @@ fn complete(uring: &mut IoUring, until: Instant) -> io::Result<io::Result<()>> {
             Err(error) if error.raw_os_error() == Some(libc::ETIME) => return Ok(Err(error)),
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// For [`select_by_syn`]: the flags lie behind an IPv4 header of 20 bytes, or an IPv6 header of 40.
+const BY_SYN: [libc::sock_filter; 9] = {
+    const IP: u32 = libc::SKF_NET_OFF.cast_unsigned();
+    const FLAGS: u32 = 13;
+    const SYN: u32 = 0x02;
+    [
+        instruction(LOAD_BYTE, IP, 0, 0),
+        instruction(libc::BPF_ALU | libc::BPF_RSH, 4, 0, 0),
+        instruction(libc::BPF_JMP | libc::BPF_JEQ, 6, 2, 0),
+        instruction(LOAD_BYTE, IP + 20 + FLAGS, 0, 0),
+        instruction(libc::BPF_JMP | libc::BPF_JA, 1, 0, 0),
+        instruction(LOAD_BYTE, IP + 40 + FLAGS, 0, 0),
+        instruction(libc::BPF_JMP | libc::BPF_JSET, SYN, 0, 1),
+        instruction(libc::BPF_RET, 0, 0, 0),
+        instruction(libc::BPF_RET, 1, 0, 0),
+    ]
+};
+const LOAD_BYTE: u32 = libc::BPF_LD | libc::BPF_B | libc::BPF_ABS;
+
+/// An instruction of classic BPF, with what it skips if it holds and if not.
+const fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
+    libc::sock_filter {
+        code: code as u16,
+        jt,
+        jf,
+        k,
     }
 }

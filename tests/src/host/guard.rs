@@ -17,6 +17,7 @@ pub struct GuardSetup<'a> {
     host: &'a Host,
     top: BTreeMap<&'static str, String>,
     local: BTreeMap<&'static str, String>,
+    further: String,
     exceptions: Vec<String>,
     programs: Option<String>,
 }
@@ -67,6 +68,7 @@ impl<'a> GuardSetup<'a> {
             host,
             top: top.into(),
             local: local.into(),
+            further: String::new(),
             exceptions: Vec::new(),
             programs: None,
         }
@@ -87,6 +89,12 @@ impl<'a> GuardSetup<'a> {
     /// Without a key of `[[guard.local]]`.
     pub fn without(mut self, key: &str) -> Self {
         self.local.remove(key);
+        self
+    }
+
+    /// One more `[[guard.local]]`, by its lines.
+    pub fn beside(mut self, lines: &str) -> Self {
+        self.further = format!("\n[[guard.local]]\n{lines}\n");
         self
     }
 
@@ -111,9 +119,10 @@ impl<'a> GuardSetup<'a> {
         };
         let exception = |line| format!("\n[[guard.exception]]\n{line}\n");
         let mut text = format!(
-            "[guard]\n{}\n[[guard.local]]\n{}",
+            "[guard]\n{}\n[[guard.local]]\n{}{}",
             lines(&self.top),
-            lines(&self.local)
+            lines(&self.local),
+            self.further
         );
         text.extend(self.exceptions.iter().map(exception));
         text

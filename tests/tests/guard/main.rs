@@ -32,4 +32,5 @@ mod site;
 mod steering;
 mod subflows;
 mod tuples;
+mod twins;
 mod whole;

@@ -1,7 +1,7 @@
 //! Programs of the network namespace that decide which socket a packet meets (`sk_lookup`). Only
 //! root can attach one, with CAP_BPF and CAP_NET_ADMIN in the host's namespaces.
 
-use gateway_tests::host::{Host, Process};
+use gateway_tests::host::{GuardSetup, Host, Process};
 
 use crate::site::{Layer, Site};
 
@@ -57,6 +57,39 @@ fn what_is_steered_to_the_service_is_judged_as_if_it_came_to_its_port() {
         if let Some(guard) = guard {
             assert_eq!(site.service.count("accepted"), accepted, "{layer:?}");
             assert!(guard.count("ingress", "not_gateway", "refused") > 0);
+            guard.stop();
+        }
+    }
+}
+
+/// The port from which it is steered may be protected itself, for another service at another address:
+/// whose listener the packets meet decides, not what they say.
+#[test]
+fn what_is_steered_from_another_services_port_is_judged() {
+    let Some(host) = Host::new() else { return };
+    // Whatever is on every address is judged in any case.
+    let service = host.serve(&host.service(), &["--listen", "127.0.0.1:3939"]);
+    let _steering = steer(&host, 4040, &service, 3939);
+    let other = host.cgroups.make("other.service");
+    let other = format!(
+        "address = \"127.0.0.9:4040\"\nservice = {:?}\nuid = 60500",
+        other.path
+    );
+    for layer in [None, Some(Layer::All), Some(Layer::Ingress)] {
+        let guard =
+            layer.map(|layer| layer.start(GuardSetup::new(&host, "enforce").beside(&other)));
+        let accepted = service.count("accepted");
+        for who in [host.outsider(), host.hosted()] {
+            let outcome = host.attempt(&who, &["connect", "127.0.0.1:4040"]);
+            assert_eq!(
+                outcome.answered_by("service"),
+                layer.is_none(),
+                "{layer:?}: {outcome:?}"
+            );
+        }
+        if let Some(guard) = guard {
+            assert_eq!(service.count("accepted"), accepted, "{layer:?}");
+            assert!(guard.count("ingress", "not_gateway", "refused") >= 2);
             guard.stop();
         }
     }
