@@ -21,6 +21,8 @@ pub(super) struct Socket {
     pub(super) remnant: bool,
     /// One that waits for connections.
     pub(super) listens: bool,
+    /// One whose handshake is not complete.
+    pub(super) opens: bool,
     family: Family,
     id: [u8; ID],
 }
@@ -139,6 +141,7 @@ fn socket(body: &[u8]) -> Option<Socket> {
         held: u32_at(body, INODE)? != 0,
         remnant: *body.get(2)? == TIME_WAIT_TIMER,
         listens: *body.get(1)? == LISTEN,
+        opens: matches!(*body.get(1)?, SYN_SENT | SYN_RECV | NEW_SYN_RECV),
         family,
         id,
     })
@@ -251,6 +254,8 @@ const TIME_WAIT_TIMER: u8 = 3;
 const TCP: u8 = 6;
 
 // net/tcp_states.h
+const SYN_SENT: u8 = 2;
+const SYN_RECV: u8 = 3;
 const TIME_WAIT: u8 = 6;
 const LISTEN: u8 = 10;
 const NEW_SYN_RECV: u8 = 12;
@@ -315,7 +320,7 @@ mod tests {
             assert_eq!(socket.remote, "127.0.0.1:40000".parse().unwrap());
             assert_eq!(socket.cgroup, Some(77));
             assert_eq!((socket.uid, socket.held), (60_100, true));
-            assert!(!socket.remnant && !socket.listens);
+            assert!(!socket.remnant && !socket.listens && !socket.opens);
             // It is asked for as it was listed.
             let asked = destroy(9, &socket);
             assert_eq!(asked[HEADER], family);
@@ -323,6 +328,9 @@ mod tests {
         }
         assert!(only_socket(&body(2, 5, TIME_WAIT_TIMER)).remnant);
         assert!(only_socket(&body(2, LISTEN, 0)).listens);
+        for state in [SYN_SENT, SYN_RECV, NEW_SYN_RECV] {
+            assert!(only_socket(&body(2, state, 0)).opens);
+        }
         assert_eq!(only_socket(&body(2, 1, 0)[..MESSAGE]).cgroup, None);
         let mut held_by_nobody = body(2, 1, 0);
         held_by_nobody[INODE..MESSAGE].fill(0);

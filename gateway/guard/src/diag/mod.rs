@@ -35,8 +35,8 @@ pub(crate) struct Receivers<'a> {
 }
 
 /// Destroys, in this thread's namespace, both ends of the connections to a local endpoint whose
-/// other end is not kept. Returns how many sockets; an end that dies of the other's reset does not
-/// count. What the service has received but not read, it can still read.
+/// other end is not kept, and what has the addresses of a kept one without being it. Returns how many
+/// sockets; an end that dies of the other's reset does not count. What the service has received but not read, it can still read.
 ///
 /// `Unsupported` means that the kernel cannot do it. Needs CAP_NET_ADMIN.
 pub(crate) fn cut_local(receivers: &Receivers<'_>, kept: &Kept<'_>) -> io::Result<u64> {
@@ -55,10 +55,11 @@ pub(crate) fn cut_local(receivers: &Receivers<'_>, kept: &Kept<'_>) -> io::Resul
             continue;
         }
         let peers = peers(&mut kernel, &far, &socket)?;
-        if kept.connection(&socket, &peers) {
-            continue;
-        }
-        for end in peers.iter().chain([&socket]) {
+        let stays = kept.connection(&socket, &peers);
+        // Beside a kept one, another can only be left over from an earlier connection; if not, the
+        // reset that it sends ends this one.
+        let foreign = peers.iter().filter(|peer| !stays || !kept.owner(peer));
+        for end in foreign.chain((!stays).then_some(&socket)) {
             destroyed += u64::from(kernel.destroy(end)?);
         }
     }
@@ -101,13 +102,19 @@ impl Receivers<'_> {
 
 impl Kept<'_> {
     /// Whether a connection may stay that the service holds at one end, and these local sockets at
-    /// the other.
+    /// the other. Anybody can make a socket with the addresses of the gateway's, and the gateway's
+    /// connection must not be cut for that; but as long as it is not complete, nobody can say which
+    /// of them has begun it.
     fn connection(&self, service: &Socket, peers: &[Socket]) -> bool {
         let peer = service.remote.ip();
         if peers.is_empty() {
             return !peer.is_loopback() && (self.listed)(peer);
         }
-        peers.iter().all(|peer| self.owner(peer))
+        let mut owners = peers.iter().map(|peer| self.owner(peer));
+        match service.opens {
+            true => owners.all(|is_kept| is_kept),
+            false => owners.any(|is_kept| is_kept),
+        }
     }
 
     fn owner(&self, socket: &Socket) -> bool {
@@ -118,21 +125,21 @@ impl Kept<'_> {
     }
 }
 
-/// The sockets here at the other end of a connection: one, or several that are bound to
-/// interfaces, or none.
+/// The sockets here that may be the other end of a connection: one, or several that are bound to
+/// interfaces, or none. One that only tries to connect is none, unless the connection is not complete
+/// on this side either.
 fn peers(
     kernel: &mut Connection,
     far: &HashMap<(SocketAddr, SocketAddr), Vec<Socket>>,
     socket: &Socket,
 ) -> io::Result<Vec<Socket>> {
-    if let Some(listed) = far.get(&(socket.remote, socket.local)) {
-        return Ok(listed.clone());
-    }
-    // A list may lack a socket, and nobody may be cut for that.
-    Ok(kernel
-        .find(socket.remote, socket.local)?
-        .into_iter()
-        .collect())
+    let mut peers = match far.get(&(socket.remote, socket.local)) {
+        Some(listed) => listed.clone(),
+        // A list may lack a socket, and nobody may be cut for that.
+        None => Vec::from_iter(kernel.find(socket.remote, socket.local)?),
+    };
+    peers.retain(|peer| socket.opens || !peer.opens);
+    Ok(peers)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Connections between cgroups and namespaces, cut for real.
 
+mod twins;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
@@ -326,7 +328,20 @@ fn who_is_unknown_is_not_kept() {
         let mut unknown = peer;
         unknown.cgroup = None;
         assert!(!kept.connection(&service, &[unknown]));
-        assert!(!kept.connection(&service, &[peer, unknown]));
+        // Of several only one can be the other end, and the kept one is; before the handshake is
+        // complete it may be any of them.
+        assert!(kept.connection(&service, &[unknown, peer]));
+        let mut opens = service;
+        opens.opens = true;
+        assert!(!kept.connection(&opens, &[unknown, peer]));
+        assert!(kept.connection(&opens, &[peer, peer]));
+        // What tries to connect is not connected.
+        let mut trying = peer;
+        trying.opens = true;
+        let ends = (peer.local, peer.remote);
+        let far = HashMap::from([(ends, vec![trying, peer])]);
+        assert_eq!(peers(&mut kernel, &far, &service).unwrap(), [peer]);
+        assert_eq!(peers(&mut kernel, &far, &opens).unwrap(), [trying, peer]);
         // From loopback, but no socket there: the list does not count.
         assert!(!kept.connection(&service, &[]));
         let mut elsewhere = service;
