@@ -5,13 +5,12 @@ mod eye;
 mod report;
 mod start;
 
-use std::future::pending;
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use eye::Eye;
+use eye::{Change, Eye};
 pub use start::{Prepared, Start, StartError};
 use tokio::net::unix::UCred;
 use tokio::sync::{mpsc, watch};
@@ -63,14 +62,18 @@ impl Service {
         let listener = tokio::net::UnixListener::from_std(self.listener.try_clone()?)?;
         let serving = tokio::spawn(control::serve(listener, self.asker(), right));
         let mut stop = pin!(stop);
-        let mut eye = Eye::open().inspect_err(blind).ok();
+        let mut eye = Eye::default();
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = &mut stop => break,
-                _ = look.tick() => self.look(&mut eye),
-                () = stirred(eye.as_ref()) => self.look(&mut eye),
+                _ = look.tick() => {
+                    // Not when it stirs: that may be often, and is nothing that was refused.
+                    self.write_events();
+                    self.look(&mut eye);
+                }
+                () = eye.stirred() => self.look(&mut eye),
                 Some(Question { ask, reply }) = self.questions.recv() => {
                     // Who asked may be gone.
                     let _ = reply.send(self.answer(ask));
@@ -144,12 +147,13 @@ impl Service {
         self.findings.retain(|found| found.name != UNREADABLE);
     }
 
-    fn look(&mut self, eye: &mut Option<Eye>) {
-        self.write_events();
-        let aim = |eye: &mut Eye| eye.aim(self.guard.rules(), self.guard.hierarchy());
-        if let Some(Err(error)) = eye.as_mut().map(aim) {
-            blind(&error);
-            *eye = None;
+    fn look(&mut self, eye: &mut Eye) {
+        match eye.aim(self.guard.rules(), self.guard.hierarchy()) {
+            Some(Change::Back) => tracing::info!("cgroups that come and go are noticed at once"),
+            Some(Change::Lost(error)) => {
+                tracing::warn!(%error, "cgroups that come and go are noticed by looking alone");
+            }
+            None => {}
         }
         let (notices, fault) = self.guard.watch();
         notices.iter().for_each(|notice| self.tell(notice));
@@ -190,17 +194,6 @@ impl Service {
         let now = Instant::now();
         self.guard.events(|event| self.log.write(event, now));
     }
-}
-
-async fn stirred(eye: Option<&Eye>) {
-    match eye {
-        Some(eye) => eye.stirred().await,
-        None => pending().await,
-    }
-}
-
-fn blind(error: &io::Error) {
-    tracing::warn!(%error, "cgroups that come and go are noticed by looking alone");
 }
 
 /// What a peer may ask. Its process may have ended, and another may have its id by now: then that

@@ -18,17 +18,69 @@ use crate::rules::Rules;
 use crate::sys;
 
 /// An eye on the directories in which the cgroups of the rules are, or will be.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Eye {
+    sight: Option<Sight>,
+    lost: Option<Instant>,
+}
+
+/// What became of an eye.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// It sees again.
+    Back,
+    /// It does not see any more, because of that. This user has too many watches, or instances of
+    /// inotify, or there is no memory (`fs.inotify` in sysctl(8)).
+    Lost(io::Error),
+}
+
+impl Eye {
+    /// Forgets what was noticed, and watches the directories above the rules' cgroups as they are
+    /// now. To be called in a runtime, before these are looked up: then no change is missed. An eye
+    /// that is lost opens again if it can, tried once a second; only the change is told.
+    pub(super) fn aim(&mut self, rules: &Rules, hierarchy: &Hierarchy) -> Option<Change> {
+        let now = Instant::now();
+        if self.lost.is_some_and(|lost| now < lost + AGAIN) {
+            return None;
+        }
+        match self.try_aim(rules, hierarchy) {
+            Ok(()) => self.lost.take().map(|_| Change::Back),
+            Err(error) => {
+                self.sight = None;
+                let is_new = self.lost.replace(now).is_none();
+                is_new.then_some(Change::Lost(error))
+            }
+        }
+    }
+
+    /// Waits until there is something to see; for ever if it is lost.
+    pub(super) async fn stirred(&self) {
+        match &self.sight {
+            Some(sight) => sight.stirred().await,
+            None => pending().await,
+        }
+    }
+
+    fn try_aim(&mut self, rules: &Rules, hierarchy: &Hierarchy) -> io::Result<()> {
+        let sight = match &mut self.sight {
+            Some(sight) => sight,
+            none => none.insert(Sight::open()?),
+        };
+        sight.aim(rules, hierarchy)
+    }
+}
+
+/// An inotify instance.
+#[derive(Debug)]
+struct Sight {
     inotify: AsyncFd<OwnedFd>,
     watches: BTreeMap<PathBuf, i32>,
     aimed: Instant,
 }
 
-impl Eye {
-    /// Watches nothing yet. To be called in a runtime. An error: this user has too many of them
-    /// (`fs.inotify` in sysctl(8)).
-    pub(super) fn open() -> io::Result<Self> {
+impl Sight {
+    /// Watches nothing yet.
+    fn open() -> io::Result<Self> {
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         Ok(Self {
             inotify: sys::registered(inotify)?,
@@ -37,9 +89,7 @@ impl Eye {
         })
     }
 
-    /// Forgets what was noticed, and watches the directories above the rules' cgroups as they are
-    /// now. To be called before these are looked up: then no change is missed.
-    pub(super) fn aim(&mut self, rules: &Rules, hierarchy: &Hierarchy) -> io::Result<()> {
+    fn aim(&mut self, rules: &Rules, hierarchy: &Hierarchy) -> io::Result<()> {
         self.aimed = Instant::now();
         self.forget()?;
         for path in rules.cgroups() {
@@ -53,9 +103,9 @@ impl Eye {
         Ok(())
     }
 
-    /// Waits until there is something to see, and at least a moment since it was aimed: whoever owns
-    /// a part of the tree could keep this process busy otherwise.
-    pub(super) async fn stirred(&self) {
+    /// Waits at least a moment since it was aimed: whoever owns a part of the tree could keep this
+    /// process busy otherwise.
+    async fn stirred(&self) {
         sleep_until(self.aimed + REST).await;
         match self.inotify.readable().await {
             Ok(mut ready) => ready.clear_ready(),
@@ -92,11 +142,15 @@ impl Eye {
     }
 }
 
+/// How long after it was lost an eye is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 /// How long nothing is noticed after a look.
 const REST: Duration = Duration::from_millis(5);
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use tokio::time::timeout;
 
@@ -121,13 +175,13 @@ mod tests {
             exceptions: vec![Exception::Cgroup("/beside/excepted".into())],
         };
         let beside = top.child("beside");
-        let mut eye = Eye::open().unwrap();
+        let mut sight = Sight::open().unwrap();
         let mut aim = |has_noticed: bool| {
-            assert_eq!(is_readable(&eye), has_noticed);
+            assert_eq!(is_readable(&sight), has_noticed);
             // Twice: the end of an old watch is something to notice, too.
-            eye.aim(&rules, &hierarchy).unwrap();
-            eye.aim(&rules, &hierarchy).unwrap();
-            assert!(!is_readable(&eye));
+            sight.aim(&rules, &hierarchy).unwrap();
+            sight.aim(&rules, &hierarchy).unwrap();
+            assert!(!is_readable(&sight));
         };
         aim(false);
         // What is above the slice comes and goes, too.
@@ -149,7 +203,7 @@ mod tests {
         drop(excepted);
         aim(true);
         // One for each directory, however often it was made.
-        assert_eq!(eye.watches.len(), 3);
+        assert_eq!(sight.watches.len(), 3);
     }
 
     #[tokio::test]
@@ -164,18 +218,53 @@ mod tests {
             remotes: Vec::new(),
             exceptions: Vec::new(),
         };
-        let mut eye = Eye::open().unwrap();
+        let mut eye = Eye::default();
         for _ in 0..2 {
-            eye.aim(&rules, &hierarchy).unwrap();
+            assert!(eye.aim(&rules, &hierarchy).is_none());
             let _slice = top.child("slice");
             let patience = Duration::from_secs(10);
             timeout(patience, eye.stirred()).await.unwrap();
         }
     }
 
+    #[tokio::test]
+    async fn it_opens_again() {
+        let Some(hierarchy) = sandbox::hierarchy() else {
+            return;
+        };
+        let top = Group::new(&hierarchy);
+        let slice = |slice: String| Rules {
+            slice,
+            locals: Vec::new(),
+            remotes: Vec::new(),
+            exceptions: Vec::new(),
+        };
+        let good = slice(format!("{}/slice", top.path()));
+        // No system call takes so long a name.
+        let bad = slice(format!("/{}/slice", "x".repeat(5000)));
+        let mut eye = Eye::default();
+        let some_time_later = |eye: &mut Eye| eye.lost = eye.lost.map(|lost| lost - AGAIN);
+        for _ in 0..2 {
+            assert!(eye.aim(&good, &hierarchy).is_none());
+            match eye.aim(&bad, &hierarchy) {
+                Some(Change::Lost(error)) => assert_eq!(error.kind(), ErrorKind::InvalidFilename),
+                other => panic!("{other:?}"),
+            }
+            // Nothing is told twice, and nothing is tried at once.
+            assert!(eye.aim(&good, &hierarchy).is_none());
+            assert!(eye.sight.is_none());
+            some_time_later(&mut eye);
+            assert!(eye.aim(&bad, &hierarchy).is_none());
+            some_time_later(&mut eye);
+            assert!(matches!(eye.aim(&good, &hierarchy), Some(Change::Back)));
+            let _slice = top.child("slice");
+            assert!(is_readable(eye.sight.as_ref().unwrap()));
+        }
+    }
+
     /// inotify(7): events are there when the call that caused them returns.
-    fn is_readable(eye: &Eye) -> bool {
-        let mut ready = [PollFd::new(&eye.inotify, PollFlags::IN)];
+    fn is_readable(sight: &Sight) -> bool {
+        let mut ready = [PollFd::new(&sight.inotify, PollFlags::IN)];
         poll(&mut ready, Some(&Timespec::default())).unwrap() == 1
     }
 }
