@@ -156,3 +156,39 @@ fn unknown(name: &str) -> MapError {
         name: name.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::{self, Group};
+    use crate::{Guard, Mode, Options, has_object};
+
+    #[test]
+    fn settings_of_another_layout_are_left_alone() {
+        let Some(hierarchy) = sandbox::hierarchy().filter(|_| has_object()) else {
+            return;
+        };
+        let group = Group::new(&hierarchy);
+        let rules = Rules {
+            slice: group.path().into(),
+            locals: Vec::new(),
+            remotes: vec!["192.0.2.1:9".parse().unwrap()],
+            exceptions: Vec::new(),
+        };
+        let options = Options {
+            pins: None,
+            programs: Some(vec![Program::Connect4]),
+            statistics: false,
+        };
+        let guard = Guard::start(rules, Mode::Audit, options).unwrap();
+        let program = guard.links()[0].program_id;
+        let mut foreign = Foreign::find(program).unwrap();
+        let settings = foreign.get().unwrap();
+        for layout in [0, Settings::LAYOUT - 1, Settings::LAYOUT + 1] {
+            foreign.set(&Settings { layout, ..settings }).unwrap();
+            assert!(Foreign::find(program).is_none(), "{layout}");
+        }
+        foreign.set(&settings).unwrap();
+        assert!(Foreign::find(program).is_some());
+    }
+}
