@@ -36,7 +36,8 @@ pub(crate) struct Receivers<'a> {
 
 /// Destroys, in this thread's namespace, both ends of the connections to a local endpoint whose
 /// other end is not kept, and what has the addresses of a kept one without being it. Returns how many
-/// sockets; an end that dies of the other's reset does not count. What the service has received but not read, it can still read.
+/// sockets; an end that dies of the other's reset does not count. What the service has received but
+/// not read, it can still read.
 ///
 /// `Unsupported` means that the kernel cannot do it. Needs CAP_NET_ADMIN.
 pub(crate) fn cut_local(receivers: &Receivers<'_>, kept: &Kept<'_>) -> io::Result<u64> {
@@ -133,13 +134,15 @@ fn peers(
     far: &HashMap<(SocketAddr, SocketAddr), Vec<Socket>>,
     socket: &Socket,
 ) -> io::Result<Vec<Socket>> {
-    let mut peers = match far.get(&(socket.remote, socket.local)) {
-        Some(listed) => listed.clone(),
-        // A list may lack a socket, and nobody may be cut for that.
-        None => Vec::from_iter(kernel.find(socket.remote, socket.local)?),
-    };
-    peers.retain(|peer| socket.opens || !peer.opens);
-    Ok(peers)
+    let may_be = |peer: &Socket| socket.opens || !peer.opens;
+    let listed = far.get(&(socket.remote, socket.local)).into_iter();
+    let listed: Vec<_> = listed.flatten().copied().filter(may_be).collect();
+    if !listed.is_empty() {
+        return Ok(listed);
+    }
+    // A list may lack a socket, and nobody may be cut for that.
+    let found = kernel.find(socket.remote, socket.local)?;
+    Ok(found.into_iter().filter(may_be).collect())
 }
 
 #[cfg(test)]

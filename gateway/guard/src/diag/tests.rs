@@ -339,6 +339,8 @@ fn who_is_unknown_is_not_kept() {
         let mut trying = peer;
         trying.opens = true;
         let ends = (peer.local, peer.remote);
+        let far = HashMap::from([(ends, vec![trying])]);
+        assert_eq!(peers(&mut kernel, &far, &service).unwrap(), [peer]);
         let far = HashMap::from([(ends, vec![trying, peer])]);
         assert_eq!(peers(&mut kernel, &far, &service).unwrap(), [peer]);
         assert_eq!(peers(&mut kernel, &far, &opens).unwrap(), [trying, peer]);
