@@ -12,8 +12,8 @@ use socket2::{Domain, Socket, Type};
 use super::exchange::Talk;
 use super::{orders, print};
 
-/// Opens them all, each with a line there and back; prints how many are open; ends them all when
-/// told to, and prints that.
+/// Opens them all, each with a line there and back; prints how many are open, after each thousand and
+/// when all are; ends them all when told to, and prints that.
 #[derive(Args)]
 pub(super) struct Flood {
     target: SocketAddr,
@@ -52,6 +52,9 @@ impl Flood {
                 }
             }
             open.push(socket);
+            if open.len().is_multiple_of(1000) {
+                print(&json!({"event": "opening", "count": open.len()}))?;
+            }
         }
         print(&json!({"event": "open", "count": open.len()}))?;
         orders::next()?;

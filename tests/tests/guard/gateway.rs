@@ -2,6 +2,7 @@
 
 use gateway_tests::harness::{ALICE, poll};
 use gateway_tests::host::{Guard, Host, State, Who};
+use serde_json::Value;
 
 use crate::site::{Layer, Site};
 use crate::whole::{Hop, Whole};
@@ -61,6 +62,10 @@ fn five_thousand_connections_at_once() {
         "20000",
     ];
     let mut gateway = host.spawn(&host.gateway(), &flood);
+    for count in [1000, 2000, 3000, 4000] {
+        let opened = |line: &Value| line["event"] == "opening" && line["count"] == count;
+        gateway.line(&format!("{count} of its connections"), opened);
+    }
     assert_eq!(gateway.event("open")["count"], 5000);
     let open = host.namespace.sockets();
     let open = open.iter().filter(|sock| sock.state == State::Established);

@@ -67,7 +67,7 @@ impl Rig {
     pub(super) fn slowness(&self) -> u32 {
         match self.accelerator {
             Accelerator::Kvm => 1,
-            Accelerator::Tcg => 5,
+            Accelerator::Tcg => 4,
         }
     }
 
