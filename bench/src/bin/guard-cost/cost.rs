@@ -30,11 +30,6 @@ pub(crate) struct Round {
 }
 
 impl Round {
-    /// For a connection to a protected port.
-    pub(crate) fn connection(&self) -> f64 {
-        self.handshake + self.call
-    }
-
     /// For a proxied request: packets by what each costs.
     pub(crate) fn request(&self) -> f64 {
         self.protected_packets * self.protected + self.other_packets * self.other
