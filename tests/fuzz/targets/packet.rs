@@ -26,11 +26,15 @@ fuzz_target!(|packet: &[u8]| {
         check_cut(kind, parse(&Bytes(&packet[..length])));
     }
 
-    // Another header before the last one changes nothing, as long as there is room for it.
+    // Another header before the last one only moves TCP's, as long as there is room for it.
     if let Some(moved) = with_one_more(packet) {
         match (kind, parse(&Bytes(&moved))) {
             (Kind::Unreadable(_), Kind::Unreadable(_)) => (),
             (_, Kind::Unreadable(_)) => assert_eq!(headers(packet), Some(8)),
+            (Kind::Tcp(before), after) => {
+                let offset = before.offset + 8;
+                assert_eq!(after, Kind::Tcp(Segment { offset, ..before }));
+            }
             (before, after) => assert_eq!(before, after),
         }
     }
@@ -155,6 +159,7 @@ fn tcp(packet: &[u8], at: usize, source: [u8; 16], destination: [u8; 16], v4: bo
         flags: header[13],
         v4,
         data: segment.len() > usize::from(header[12] >> 4) * 4,
+        offset: u32::try_from(at).expect("a fuzzer's packet is small"),
     })
 }
 
