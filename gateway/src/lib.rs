@@ -9,6 +9,7 @@
 mod address;
 mod admin;
 mod auth;
+mod buffers;
 mod check;
 mod cli;
 mod clock;

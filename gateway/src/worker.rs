@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use wire::Field;
 
 use crate::auth;
+use crate::buffers::Buffers;
 use crate::request_id::RequestIds;
 use crate::serve::{Client, serve};
 use crate::shared::Shared;
@@ -109,6 +110,8 @@ pub(crate) struct Worker {
     pub(crate) cells: Arc<Cells>,
     /// Request ids.
     pub(crate) ids: RequestIds,
+    /// Receive buffers.
+    pub(crate) buffers: Buffers,
     /// A field table for the next head.
     pub(crate) tables: RefCell<Vec<Vec<Field>>>,
     index: usize,
@@ -131,6 +134,7 @@ impl Worker {
             log,
             cells,
             ids: RequestIds::new()?,
+            buffers: Buffers::default(),
             tables: RefCell::default(),
             index,
             connections: Cell::new(0),
@@ -238,7 +242,8 @@ async fn connection(worker: Rc<Worker>, listener: usize, stream: TcpStream, peer
     };
     let limit = worker.shared.timeouts.head;
     let accepted = tokio::select! {
-        accepted = timeout(limit, front.acceptor.accept(stream)) => accepted,
+        // Boxed: what a handshake needs goes when it is over.
+        accepted = timeout(limit, Box::pin(front.acceptor.accept(stream))) => accepted,
         // Nothing was asked yet, so nothing is owed.
         () = worker.drain_begun() => return,
     };

@@ -9,9 +9,9 @@ use wire::h1::{Answer, AnswerBody, HeadEnd, Request, parse_answer, push_field, p
 use wire::{Method, Name, Version};
 
 use super::body::{Decoder, Flow, FlowError};
-use super::exchange::room_for_head;
 use super::progress::Progress;
 use super::report::Report;
+use crate::buffers::Size;
 use crate::outgoing::Outgoing;
 use crate::tls::Transport;
 use crate::upstream::UpstreamError;
@@ -84,8 +84,11 @@ impl Answerer<'_, '_> {
                     Err(error) => return Err(bad_answer(&error.to_string())),
                 }
             }
-            room_for_head(self.buffer);
-            match self.upstream.read(self.buffer).await {
+            let read =
+                self.worker
+                    .buffers
+                    .read(self.upstream, self.buffer, HEAD_ROOM, Size::Large);
+            match read.await {
                 Ok(0) => {
                     let detail = "the connection ended before the answer";
                     return Err(AnswerError::Upstream(UpstreamError::new(
@@ -163,6 +166,7 @@ impl Answerer<'_, '_> {
         let flow = Flow {
             from: self.upstream,
             buffer: self.buffer,
+            buffers: &self.worker.buffers,
             decoder: Decoder::from(answer.body),
             to: self.client,
             chunked: framing == Framing::Chunked,
@@ -171,8 +175,9 @@ impl Answerer<'_, '_> {
             side: &self.progress.down,
         };
         let keep_upstream = answer.keep_alive;
-        let relayed = flow.run(out).await;
+        // Before the body, which may take days: the head's memory is the receive buffer's.
         self.worker.recycle(answer.head.recycle());
+        let relayed = flow.run(out).await;
         match relayed {
             Ok(()) => Ok(Answered::Final {
                 keep_client,
@@ -262,6 +267,9 @@ fn bad_answer(why: &str) -> AnswerError {
 
 /// More interim answers than this are a flood.
 const MAX_INTERIM: usize = 16;
+
+/// An answer's head, and usually the whole of a small answer.
+const HEAD_ROOM: usize = 16 * 1024;
 
 /// Most heads fit.
 const HEAD_CAPACITY: usize = 1024;

@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use wire::h1::{AnswerBody, Body, ChunkError, Chunked, ChunkedDecoder};
 
 use super::progress::{Progress, Side};
+use crate::buffers::{Buffers, Size};
 use crate::outgoing::Outgoing;
 use crate::tls::Transport;
 
@@ -18,6 +19,8 @@ pub(super) struct Flow<'a> {
     pub(super) from: &'a Transport,
     /// What has been received there and not yet decoded.
     pub(super) buffer: &'a mut BytesMut,
+    /// Where its memory comes from.
+    pub(super) buffers: &'a Buffers,
     /// How it is framed there.
     pub(super) decoder: Decoder,
     /// Where it goes.
@@ -144,10 +147,10 @@ impl Flow<'_> {
 
     /// Reads more; false at the end of the stream.
     async fn read(&mut self) -> Result<bool, FlowError> {
-        if self.buffer.capacity() - self.buffer.len() < READ_MIN {
-            self.buffer.reserve(READ_SIZE);
-        }
-        let count = self.from.read(self.buffer).await.map_err(FlowError::Read)?;
+        let read = self
+            .buffers
+            .read(self.from, self.buffer, READ_MIN, Size::Large);
+        let count = read.await.map_err(FlowError::Read)?;
         self.progress.touch();
         Ok(count > 0)
     }
@@ -217,6 +220,3 @@ fn take_up_to(buffer: &mut BytesMut, most: u64) -> Option<Bytes> {
 
 /// A read is worth a system call from this much room on.
 const READ_MIN: usize = 8 * 1024;
-
-/// Four full TLS records.
-const READ_SIZE: usize = 64 * 1024;

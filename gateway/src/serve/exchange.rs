@@ -126,6 +126,7 @@ impl Attempt<'_> {
             let flow = Flow {
                 from: client,
                 buffer: &mut *received,
+                buffers: &self.worker.buffers,
                 decoder: Decoder::from(self.request.body),
                 to: &self.lease.transport,
                 chunked: self.request.body == Body::Chunked,
@@ -281,15 +282,5 @@ pub(super) fn has_body(request: &Request) -> bool {
     !matches!(request.body, Body::Empty | Body::Zero)
 }
 
-/// An empty receive buffer with room for a head.
-pub(super) fn room_for_head(buffer: &mut BytesMut) {
-    if buffer.capacity() - buffer.len() < HEAD_ROOM {
-        buffer.reserve(HEAD_ROOM);
-    }
-}
-
 /// How much a client may send ahead of its next turn, roughly.
 const AHEAD: usize = 4 * 1024;
-
-/// An answer's head, and usually the whole of a small answer.
-const HEAD_ROOM: usize = 16 * 1024;

@@ -77,7 +77,8 @@ impl Client {
                     return After::Abort;
                 }
                 End::Answered { after, lease } => {
-                    if let Some(lease) = lease {
+                    if let Some(mut lease) = lease {
+                        worker.buffers.give_back(&mut lease.buffer);
                         worker.pools.give_back(lease);
                     }
                     report.finish();

@@ -18,6 +18,7 @@ use tokio::time::{Duration, Instant, sleep, timeout};
 use wire::h1::{Body, HeadEnd, Request, parse_request};
 
 use self::report::Report;
+use crate::buffers::Size;
 use crate::timer::IdleTimer;
 use crate::tls::Transport;
 use crate::worker::Worker;
@@ -62,8 +63,9 @@ pub(crate) async fn serve(worker: &Rc<Worker>, mut client: Client) {
     loop {
         let after = match client.next_head(worker).await {
             Next::Ended => return client.close().await,
-            Next::Head(bytes) => client.handle(worker, bytes).await,
-            Next::Refused(reason) => client.refuse_head(worker, reason).await,
+            // Boxed: an exchange is many times the size of a connection that waits for one.
+            Next::Head(bytes) => Box::pin(client.handle(worker, bytes)).await,
+            Next::Refused(reason) => Box::pin(client.refuse_head(worker, reason)).await,
         };
         match after {
             After::Abort => return,
@@ -121,11 +123,13 @@ impl Client {
             } else if worker.is_draining() {
                 return Next::Ended;
             }
-            self.buffer
-                .reserve(if begun { HEAD_READ_MORE } else { HEAD_READ });
+            // Memory follows what has come, so that a slow head costs little.
+            let room = if begun { HEAD_READ_MORE } else { Size::Small.bytes() };
+            let buffers = &worker.buffers;
+            let read = buffers.read(&self.transport, &mut self.buffer, room, Size::Small);
             tokio::select! {
                 biased;
-                read = self.transport.read(&mut self.buffer) => match read {
+                read = read => match read {
                     Ok(0) | Err(_) => return Next::Ended,
                     Ok(_) => {}
                 },
@@ -246,8 +250,10 @@ impl Client {
             self.transport.shutdown().await?;
             loop {
                 self.buffer.clear();
-                self.buffer.reserve(HEAD_READ_MORE);
-                if self.transport.read(&mut self.buffer).await? == 0 {
+                let (transport, buffer) = (&self.transport, &mut self.buffer);
+                let room = Size::Small.bytes();
+                let read = worker.buffers.read(transport, buffer, room, Size::Small);
+                if read.await? == 0 {
                     return std::io::Result::Ok(());
                 }
             }
@@ -298,11 +304,8 @@ fn exceeds(limit: Option<u64>, body: Body) -> bool {
     matches!((limit, body), (Some(limit), Body::Length(length)) if length > limit)
 }
 
-/// Most heads fit in one page.
-const HEAD_READ: usize = 4 * 1024;
-
-/// Larger ones continue with this much.
-const HEAD_READ_MORE: usize = 16 * 1024;
+/// A read within a head is worth a system call from this much room on.
+const HEAD_READ_MORE: usize = 1024;
 
 /// How long the end of an idle connection may take to write.
 const CLOSE: Duration = Duration::from_secs(1);

@@ -28,6 +28,7 @@ pub(super) async fn run(
     let way = |from, buffer, to, side| Flow {
         from,
         buffer,
+        buffers: &worker.buffers,
         decoder: Decoder::UntilClose,
         to,
         chunked: false,

@@ -52,6 +52,16 @@ impl Transport {
         poll_fn(|cx| self.poll_read(cx, buffer)).await
     }
 
+    /// As [`Transport::read`], once.
+    pub(crate) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        // The future of `read_buf` keeps nothing between polls, so it can be made anew each time.
+        self.with(|io| pin!(io.read_buf(buffer)).poll(cx))
+    }
+
     /// Writes all of `out`, in as few system calls as its pieces allow.
     pub(crate) async fn write_all(&self, out: &mut Outgoing) -> io::Result<()> {
         while !out.is_empty() {
@@ -109,11 +119,6 @@ impl Transport {
         Self {
             io: RefCell::new(io),
         }
-    }
-
-    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
-        // The future of `read_buf` keeps nothing between polls, so it can be made anew each time.
-        self.with(|io| pin!(io.read_buf(buffer)).poll(cx))
     }
 
     fn with<R>(&self, f: impl FnOnce(&mut Io) -> R) -> R {

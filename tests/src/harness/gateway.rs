@@ -109,6 +109,11 @@ impl Gateway {
         Client::tls(self.address(), self.tls.clone(), host)
     }
 
+    /// As [`Gateway::client`], by way of a relay's address.
+    pub fn client_by(&self, relay: SocketAddr) -> Client {
+        Client::tls(relay, self.tls.clone(), CONNECT)
+    }
+
     /// Asks on a connection of its own, whose TLS names [`CONNECT`].
     #[track_caller]
     pub fn ask(&self, request: &Request) -> Answer {
@@ -185,6 +190,11 @@ impl Gateway {
     pub fn reset_peak_memory(&self) -> u64 {
         // proc(5): "5" resets VmHWM to the present size.
         std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
+        self.memory("VmRSS:")
+    }
+
+    /// Its resident memory, in bytes.
+    pub fn resident_memory(&self) -> u64 {
         self.memory("VmRSS:")
     }
 
