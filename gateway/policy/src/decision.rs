@@ -87,6 +87,8 @@ pub struct Forward {
     pub websocket: bool,
     /// The largest body that this lane lets through, in bytes.
     pub body_limit: Option<u64>,
+    /// The visitor's session, on [`Lane::User`] and only there.
+    pub session: Option<SessionToken>,
     /// A session whose cookie the answer sets.
     pub set_session: Option<SessionToken>,
     /// What was removed.
@@ -140,6 +142,8 @@ pub enum Reason {
     HeadTimeout,
     /// The body stopped arriving.
     BodyTimeout,
+    /// The body arrives too slowly.
+    BodyTooSlow,
     /// Malformed deployment headers, in strict mode.
     MalformedDeploy,
     /// Host and SNI disagree.
@@ -148,10 +152,25 @@ pub enum Reason {
     MountWithoutSlash,
     /// The host is served, but nothing is mounted at this path.
     NoMount,
+    /// As many requests as may wait for the back-end do.
+    QueueFull,
+    /// The request waited for a place at the back-end for too long.
+    QueueTimeout,
+    /// More requests than one of the app's rates allows.
+    RateLimited {
+        /// What the rate counts by.
+        key: RateKey,
+        /// Seconds.
+        retry_after: u32,
+    },
+    /// A page of another origin asked for a WebSocket with the visitor's login.
+    OriginRefused,
     /// Several `Authorization` fields.
     RepeatedAuthorization,
     /// The client named an owned header, in reject mode.
     SpoofedHeader,
+    /// The request target exceeds the configured size.
+    TargetTooLong,
     /// Too many failed passwords from this address or for this account.
     TooManyFailures {
         /// Seconds.
@@ -170,6 +189,19 @@ pub enum Reason {
     Upstream(Fault),
     /// A credential that was presented is wrong.
     WrongCredential,
+}
+
+/// What an app's rate counts requests by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateKey {
+    /// The client's address: an IPv4 address, or an IPv6 /64.
+    Address,
+    /// Nothing but the lane: all its requests together.
+    Lane,
+    /// The client's own credential: an API key, an OAuth token, a deployment token.
+    Token,
+    /// The visitor whom the gateway authenticated.
+    User,
 }
 
 /// How a back-end failed, before any byte of its answer went on.
@@ -201,6 +233,7 @@ impl Reason {
             Self::BadHead(_) => "bad_head",
             Self::BodyTimeout => "body_timeout",
             Self::BodyTooLarge => "body_too_large",
+            Self::BodyTooSlow => "body_too_slow",
             Self::ExpectationFailed => "expectation_failed",
             Self::HeadTimeout => "head_timeout",
             Self::HeadTooLarge => "head_too_large",
@@ -208,8 +241,18 @@ impl Reason {
             Self::Misdirected => "misdirected",
             Self::MountWithoutSlash => "mount_without_slash",
             Self::NoMount => "no_mount",
+            Self::OriginRefused => "origin_refused",
+            Self::QueueFull => "queue_full",
+            Self::QueueTimeout => "queue_timeout",
+            Self::RateLimited { key, .. } => match key {
+                RateKey::Address => "rate_limited_address",
+                RateKey::Lane => "rate_limited_lane",
+                RateKey::Token => "rate_limited_token",
+                RateKey::User => "rate_limited_user",
+            },
             Self::RepeatedAuthorization => "repeated_authorization",
             Self::SpoofedHeader => "spoofed_header",
+            Self::TargetTooLong => "target_too_long",
             Self::TooManyFailures { .. } => "too_many_failures",
             Self::TooManyRequests { .. } => "too_many_requests",
             Self::Unauthenticated => "unauthenticated",

@@ -19,6 +19,7 @@ mod lane;
 mod lanes;
 mod navigation;
 mod net;
+mod origin;
 mod owned;
 mod path;
 mod place;
@@ -34,12 +35,15 @@ mod url;
 pub use answer::KeptAnswer;
 pub use app::{ApiCredentials, App, Apps, Discovery, IdentityHeaders, Kind, LaneRules, Match};
 pub use decide::{Pending, Policy, Request, Spoofed};
-pub use decision::{Decision, Fault, Form, Forward, Outcome, Question, Reason, Refusal, Step};
+pub use decision::{
+    Decision, Fault, Form, Forward, Outcome, Question, RateKey, Reason, Refusal, Step,
+};
 pub use header_name::{HeaderName, InvalidHeaderName};
 pub use identity::{Identity, InvalidIdentity, Username};
 pub use inject::RequestId;
 pub use lane::Lane;
 pub use net::{InvalidNet, IpNet};
+pub use origin::{InvalidOrigin, WebOrigin, WebsocketOrigins};
 pub use owned::OwnedNames;
 pub use path::{AmbiguousPath, DecisionPath};
 pub use reply::Reply;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{App, Fault, Form, Realm, Reason};
+use crate::{App, Fault, Form, RateKey, Realm, Reason};
 
 /// An answer that the gateway itself gives. Always `Cache-Control: no-store`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,6 +130,13 @@ impl Answer {
                 "Request too large",
                 "The request body is larger than this address accepts.".into(),
             ),
+            Reason::BodyTooSlow => (
+                408,
+                "Request timed out",
+                "The request body arrived too slowly. Send the request again over a faster \
+                 connection."
+                    .into(),
+            ),
             Reason::ExpectationFailed => (
                 417,
                 "Expectation failed",
@@ -172,6 +179,21 @@ impl Answer {
                 "Not found",
                 "No application is served at this address. Check the path.".into(),
             ),
+            Reason::OriginRefused => (
+                403,
+                "Forbidden",
+                "A page of another site asked for this connection with your login. Open the \
+                 application at its own address."
+                    .into(),
+            ),
+            Reason::QueueFull | Reason::QueueTimeout => (
+                503,
+                "Application busy",
+                "The application has more requests than it can take at the moment. Try again \
+                 shortly."
+                    .into(),
+            ),
+            Reason::RateLimited { key, .. } => (429, "Too many requests", too_many(key).into()),
             Reason::RepeatedAuthorization => (
                 400,
                 "Bad request",
@@ -182,6 +204,12 @@ impl Answer {
                 "Bad request",
                 "The request has a header that only the gateway may set. Send it without headers \
                  that name a user or forward an address."
+                    .into(),
+            ),
+            Reason::TargetTooLong => (
+                414,
+                "Address too long",
+                "The address of the request is too long. Shorten it, or send the data in a body."
                     .into(),
             ),
             Reason::TooManyFailures { .. } => (
@@ -245,13 +273,31 @@ impl Answer {
     }
 }
 
+/// Whose requests were too many.
+fn too_many(key: RateKey) -> &'static str {
+    match key {
+        RateKey::Address => {
+            "There were too many requests from your address. Wait before you try again."
+        }
+        RateKey::Lane => {
+            "The application gets too many requests of this kind. Wait before you try again."
+        }
+        RateKey::Token => {
+            "There were too many requests with this credential. Wait before you try again."
+        }
+        RateKey::User => {
+            "There were too many requests from your account. Wait before you try again."
+        }
+    }
+}
+
 /// Seconds until it is worth trying again.
 fn retry_after(reason: Reason) -> Option<u32> {
     match reason {
-        Reason::TooManyFailures { retry_after } | Reason::TooManyRequests { retry_after } => {
-            Some(retry_after)
-        }
-        Reason::AuthUnavailable => Some(1),
+        Reason::RateLimited { retry_after, .. }
+        | Reason::TooManyFailures { retry_after }
+        | Reason::TooManyRequests { retry_after } => Some(retry_after),
+        Reason::AuthUnavailable | Reason::QueueFull | Reason::QueueTimeout => Some(1),
         _ => None,
     }
 }
@@ -264,8 +310,10 @@ fn must_close(reason: Reason) -> bool {
             | Reason::BadHead(_)
             | Reason::BodyTimeout
             | Reason::BodyTooLarge
+            | Reason::BodyTooSlow
             | Reason::HeadTimeout
             | Reason::HeadTooLarge
+            | Reason::TargetTooLong
     )
 }
 
@@ -319,6 +367,7 @@ mod tests {
             (Reason::BadHead(HeadError::Version), 400, true),
             (Reason::BodyTimeout, 408, true),
             (Reason::BodyTooLarge, 413, true),
+            (Reason::BodyTooSlow, 408, true),
             (Reason::ExpectationFailed, 417, false),
             (Reason::HeadTimeout, 408, true),
             (Reason::HeadTooLarge, 431, true),
@@ -326,8 +375,12 @@ mod tests {
             (Reason::Misdirected, 421, false),
             (Reason::MountWithoutSlash, 307, false),
             (Reason::NoMount, 404, false),
+            (Reason::OriginRefused, 403, false),
+            (Reason::QueueFull, 503, false),
+            (Reason::QueueTimeout, 503, false),
             (Reason::RepeatedAuthorization, 400, false),
             (Reason::SpoofedHeader, 400, false),
+            (Reason::TargetTooLong, 414, true),
             (
                 Reason::TooManyFailures {
                     retry_after: seconds,
@@ -346,6 +399,15 @@ mod tests {
             (Reason::UnknownHost, 421, false),
             (Reason::WrongCredential, 401, false),
         ];
+        for key in [
+            RateKey::Address,
+            RateKey::Lane,
+            RateKey::Token,
+            RateKey::User,
+        ] {
+            let retry_after = seconds;
+            reasons.push((Reason::RateLimited { key, retry_after }, 429, false));
+        }
         for fault in Fault::ALL {
             let slow = matches!(fault, Fault::ConnectTimeout | Fault::Timeout);
             reasons.push((Reason::Upstream(fault), if slow { 504 } else { 502 }, false));

@@ -1,6 +1,6 @@
 //! Label values and the dense indexes behind them.
 
-use policy::{Fault, Reason};
+use policy::{Fault, RateKey, Reason};
 use wire::h1::{ChunkError, HeadError};
 
 /// The names that become label values; positions are the indexes that [`Cells`](super::Cells)
@@ -77,13 +77,14 @@ pub(super) const STATUS_CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx"
 pub(super) const NO_APP: &str = "none";
 
 /// One reason for each label that [`Reason::as_str`] yields; payloads do not matter.
-pub(super) const REASONS: [Reason; 27] = [
+pub(super) const REASONS: [Reason; 36] = [
     Reason::AmbiguousPath,
     Reason::AuthUnavailable,
     Reason::BadBody(ChunkError::Size),
     Reason::BadHead(HeadError::Syntax),
     Reason::BodyTimeout,
     Reason::BodyTooLarge,
+    Reason::BodyTooSlow,
     Reason::ExpectationFailed,
     Reason::HeadTimeout,
     Reason::HeadTooLarge,
@@ -91,8 +92,16 @@ pub(super) const REASONS: [Reason; 27] = [
     Reason::Misdirected,
     Reason::MountWithoutSlash,
     Reason::NoMount,
+    Reason::OriginRefused,
+    Reason::QueueFull,
+    Reason::QueueTimeout,
+    rate_limited(RateKey::Address),
+    rate_limited(RateKey::Lane),
+    rate_limited(RateKey::Token),
+    rate_limited(RateKey::User),
     Reason::RepeatedAuthorization,
     Reason::SpoofedHeader,
+    Reason::TargetTooLong,
     Reason::TooManyFailures { retry_after: 1 },
     Reason::TooManyRequests { retry_after: 1 },
     Reason::Unauthenticated,
@@ -106,6 +115,14 @@ pub(super) const REASONS: [Reason; 27] = [
     Reason::Upstream(Fault::Tls),
     Reason::WrongCredential,
 ];
+
+/// That reason for a rate by `key`.
+const fn rate_limited(key: RateKey) -> Reason {
+    Reason::RateLimited {
+        key,
+        retry_after: 1,
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -125,30 +142,41 @@ mod tests {
             Reason::BadHead(_) => 3,
             Reason::BodyTimeout => 4,
             Reason::BodyTooLarge => 5,
-            Reason::ExpectationFailed => 6,
-            Reason::HeadTimeout => 7,
-            Reason::HeadTooLarge => 8,
-            Reason::MalformedDeploy => 9,
-            Reason::Misdirected => 10,
-            Reason::MountWithoutSlash => 11,
-            Reason::NoMount => 12,
-            Reason::RepeatedAuthorization => 13,
-            Reason::SpoofedHeader => 14,
-            Reason::TooManyFailures { .. } => 15,
-            Reason::TooManyRequests { .. } => 16,
-            Reason::Unauthenticated => 17,
-            Reason::UnknownHost => 18,
-            Reason::Upstream(Fault::BadAnswer) => 19,
-            Reason::Upstream(Fault::Closed) => 20,
-            Reason::Upstream(Fault::Connect) => 21,
-            Reason::Upstream(Fault::ConnectTimeout) => 22,
-            Reason::Upstream(Fault::Resolve) => 23,
-            Reason::Upstream(Fault::Timeout) => 24,
-            Reason::Upstream(Fault::Tls) => 25,
-            Reason::WrongCredential => 26,
+            Reason::BodyTooSlow => 6,
+            Reason::ExpectationFailed => 7,
+            Reason::HeadTimeout => 8,
+            Reason::HeadTooLarge => 9,
+            Reason::MalformedDeploy => 10,
+            Reason::Misdirected => 11,
+            Reason::MountWithoutSlash => 12,
+            Reason::NoMount => 13,
+            Reason::OriginRefused => 14,
+            Reason::QueueFull => 15,
+            Reason::QueueTimeout => 16,
+            Reason::RateLimited { key, .. } => match key {
+                RateKey::Address => 17,
+                RateKey::Lane => 18,
+                RateKey::Token => 19,
+                RateKey::User => 20,
+            },
+            Reason::RepeatedAuthorization => 21,
+            Reason::SpoofedHeader => 22,
+            Reason::TargetTooLong => 23,
+            Reason::TooManyFailures { .. } => 24,
+            Reason::TooManyRequests { .. } => 25,
+            Reason::Unauthenticated => 26,
+            Reason::UnknownHost => 27,
+            Reason::Upstream(Fault::BadAnswer) => 28,
+            Reason::Upstream(Fault::Closed) => 29,
+            Reason::Upstream(Fault::Connect) => 30,
+            Reason::Upstream(Fault::ConnectTimeout) => 31,
+            Reason::Upstream(Fault::Resolve) => 32,
+            Reason::Upstream(Fault::Timeout) => 33,
+            Reason::Upstream(Fault::Tls) => 34,
+            Reason::WrongCredential => 35,
         };
         let positions: Vec<_> = REASONS.into_iter().map(position).collect();
-        assert_eq!(positions, (0..27).collect::<Vec<_>>());
+        assert_eq!(positions, (0..36).collect::<Vec<_>>());
         let labels: BTreeSet<_> = REASONS.iter().map(|reason| reason.as_str()).collect();
         assert_eq!(labels.len(), REASONS.len(), "two reasons share a label");
     }
