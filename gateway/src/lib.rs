@@ -6,8 +6,11 @@
 
 #![forbid(unsafe_code)]
 
+mod accept;
 mod address;
 mod admin;
+mod admission;
+mod arrival;
 mod auth;
 mod buffers;
 mod check;

@@ -124,6 +124,7 @@ mod tests {
             let listener = Listener {
                 name: "public".into(),
                 address: (address, origin()),
+                proxy_protocol_from: Vec::new(),
                 certificates: Vec::new(),
             };
             let faults = bind(&[listener], 2).unwrap_err();

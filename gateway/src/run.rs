@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::admin::Admin;
+use crate::admission::Admission;
 use crate::auth::{Authenticator, FailureCause};
 use crate::cli::Failure;
 use crate::confine::confine;
@@ -96,6 +97,7 @@ fn assemble(config: Config, workers: usize) -> Result<(Arc<Shared>, AccessLogWri
             Ok(acceptor) => fronts.push(Front {
                 name: listener.name.clone(),
                 acceptor,
+                proxies: listener.proxy_protocol_from.clone().into(),
             }),
             Err(found) => diagnostics.extend(found),
         }
@@ -135,6 +137,7 @@ fn assemble(config: Config, workers: usize) -> Result<(Arc<Shared>, AccessLogWri
         apps: config.apps.iter().map(AppShared::from).collect(),
         policy: config.policy,
         listeners: fronts,
+        admission: Admission::new(config.limits),
         max_head: config.max_head,
         timeouts: config.timeouts,
         drain: config.drain,

@@ -1,11 +1,13 @@
 //! What all workers share; immutable but for what is made for sharing.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use config::{AppExtra, Timeouts};
-use policy::Policy;
+use policy::{IpNet, Policy};
 
+use crate::admission::Admission;
 use crate::auth::Authenticator;
 use crate::limit::AddressLimit;
 use crate::telemetry::Telemetry;
@@ -21,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) apps: Vec<AppShared>,
     /// The front's listeners.
     pub(crate) listeners: Vec<Front>,
+    /// Places for clients' connections.
+    pub(crate) admission: Arc<Admission>,
     /// The largest head, in bytes.
     pub(crate) max_head: usize,
     /// Idle time-outs.
@@ -42,6 +46,15 @@ pub(crate) struct Front {
     pub(crate) name: Box<str>,
     /// Accepts its TLS.
     pub(crate) acceptor: Acceptor,
+    /// From where connections begin with PROXY protocol.
+    pub(crate) proxies: Box<[IpNet]>,
+}
+
+impl Front {
+    /// Whether a connection from there has to begin with PROXY protocol.
+    pub(crate) fn is_proxy(&self, peer: IpAddr) -> bool {
+        self.proxies.iter().any(|proxy| proxy.contains(peer))
+    }
 }
 
 /// What stands beside one app.
@@ -51,6 +64,8 @@ pub(crate) struct AppShared {
     pub(crate) pool: usize,
     /// Requests on its discovery lane.
     pub(crate) discovery: AddressLimit,
+    /// After how much silence towards its client a WebSocket is pinged.
+    pub(crate) websocket_ping: Option<Duration>,
 }
 
 impl From<&AppExtra> for AppShared {
@@ -58,6 +73,7 @@ impl From<&AppExtra> for AppShared {
         Self {
             pool: extra.pool,
             discovery: AddressLimit::per_minute(extra.discovery_per_minute),
+            websocket_ping: extra.websocket_ping,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
@@ -12,9 +12,12 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use wire::Field;
 
+use crate::accept::{Warning, accept, refused};
+use crate::admission::Place;
+use crate::arrival::{Arrival, Failed, arrive};
 use crate::auth;
 use crate::buffers::Buffers;
 use crate::request_id::RequestIds;
@@ -62,7 +65,10 @@ impl Start {
             .enable_io()
             .enable_time()
             .build_local(LocalOptions::default())?;
-        runtime.block_on(self.serve())
+        let served = runtime.block_on(self.serve());
+        // The lookup of a name hangs for as long as its resolver does: nobody waits for it.
+        runtime.shutdown_background();
+        served
     }
 
     async fn serve(self) -> io::Result<()> {
@@ -114,9 +120,16 @@ pub(crate) struct Worker {
     pub(crate) buffers: Buffers,
     /// A field table for the next head.
     pub(crate) tables: RefCell<Vec<Vec<Field>>>,
+    /// Connections that could not be accepted.
+    pub(crate) accept_failures: Warning,
+    /// Connections for which there was no room.
+    pub(crate) refused: Warning,
+    proxy_faults: Warning,
     index: usize,
     connections: Cell<usize>,
     draining: Cell<bool>,
+    /// When tunnels begin to close, once a drain has begun.
+    tunnels_close: Cell<Option<Instant>>,
     changed: Notify,
     log: AccessLog,
 }
@@ -136,9 +149,13 @@ impl Worker {
             ids: RequestIds::new()?,
             buffers: Buffers::default(),
             tables: RefCell::default(),
+            accept_failures: Warning::default(),
+            refused: Warning::default(),
+            proxy_faults: Warning::default(),
             index,
             connections: Cell::new(0),
             draining: Cell::new(false),
+            tunnels_close: Cell::new(None),
             changed: Notify::new(),
             shared,
         }))
@@ -158,6 +175,15 @@ impl Worker {
     pub(crate) async fn drain_begun(&self) {
         while !self.is_draining() {
             self.changed().await;
+        }
+    }
+
+    /// Ends when tunnels have to close so that they are over when a drain's time is. Until then
+    /// they are left alone: whoever works in one would lose that work.
+    pub(crate) async fn tunnels_close(&self) {
+        self.drain_begun().await;
+        if let Some(at) = self.tunnels_close.get() {
+            sleep_until(at).await;
         }
     }
 
@@ -187,6 +213,9 @@ impl Worker {
 
     /// Ends when the last connection has, or at `end`.
     async fn drained(self: &Rc<Self>, end: Instant) {
+        let left = end.saturating_duration_since(Instant::now());
+        let closing = TUNNEL_CLOSING.min(left / 2);
+        self.tunnels_close.set(end.checked_sub(closing));
         self.draining.set(true);
         self.changed.notify_waiters();
         let all_ended = async {
@@ -214,55 +243,46 @@ impl std::fmt::Debug for Worker {
     }
 }
 
-async fn accept(worker: Rc<Worker>, listener: usize, socket: TcpListener) {
-    let mut failures: u32 = 0;
-    loop {
-        match socket.accept().await {
-            Ok((stream, peer)) => {
-                failures = 0;
-                tokio::task::spawn_local(connection(Rc::clone(&worker), listener, stream, peer));
-            }
-            Err(error) => {
-                // Out of descriptors or memory, or the peer is gone already: none is a reason to
-                // stop, and none to spin.
-                failures = failures.saturating_add(1);
-                if failures.is_power_of_two() {
-                    tracing::warn!(listener, %error, failures, "accept failed");
-                }
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
-async fn connection(worker: Rc<Worker>, listener: usize, stream: TcpStream, peer: SocketAddr) {
+/// Serves a connection that has a place.
+pub(crate) async fn connection(
+    worker: Rc<Worker>,
+    listener: usize,
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: Place,
+) {
     let _open = Open::new(&worker, listener);
     let Some(front) = worker.shared.listeners.get(listener) else {
         return;
     };
-    let limit = worker.shared.timeouts.head;
-    let accepted = tokio::select! {
+    let deadline = Instant::now() + worker.shared.timeouts.head;
+    let arrived = tokio::select! {
         // Boxed: what a handshake needs goes when it is over.
-        accepted = timeout(limit, Box::pin(front.acceptor.accept(stream))) => accepted,
+        arrived = Box::pin(arrive(front, stream, peer, place, deadline)) => arrived,
         // Nothing was asked yet, so nothing is owed.
         () = worker.drain_begun() => return,
     };
-    match accepted {
-        Ok(Ok((transport, sni))) => {
-            let peer = canonical(peer.ip());
-            serve(
-                &worker,
-                Client::new(&worker, transport, listener, peer, sni),
-            )
-            .await;
+    match arrived {
+        Ok(Arrival {
+            transport,
+            sni,
+            client,
+            place: _place,
+        }) => {
+            let client = Client::new(&worker, transport, listener, client, sni);
+            serve(&worker, client).await;
         }
-        Ok(Err(error)) => {
+        Err(Failed::Full(full)) => refused(&worker, listener, full),
+        Err(Failed::Gone) => {}
+        Err(Failed::Proxy(fault)) => {
+            worker.cells.proxy_protocol_failed(listener);
+            if let Some(faults) = worker.proxy_faults.count() {
+                tracing::warn!(listener, %peer, %fault, faults, "connections refused");
+            }
+        }
+        Err(Failed::Tls(error)) => {
             worker.cells.handshake_failed(listener);
             tracing::debug!(%peer, %error, "TLS handshake failed");
-        }
-        Err(_) => {
-            worker.cells.handshake_failed(listener);
-            tracing::debug!(%peer, "TLS handshake timed out");
         }
     }
 }
@@ -293,13 +313,8 @@ impl Drop for Open<'_> {
     }
 }
 
-/// An IPv4 client on a dual-stack listener is an IPv4 client.
-fn canonical(ip: IpAddr) -> IpAddr {
-    ip.to_canonical()
-}
-
-/// How long an accept failure pauses a listener.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long a WebSocket that the gateway ends may take to do so.
+pub(crate) const TUNNEL_CLOSING: Duration = Duration::from_secs(2);
 
 /// How late an access-log line may be.
 const LOG_DELAY: Duration = Duration::from_millis(100);

@@ -19,13 +19,16 @@ fn metric_names_and_labels_are_an_api() {
     let metrics = gateway.metrics();
     let shapes = metrics.shapes();
     let expected = [
-        ("access_log_dropped_total", &["cause"][..]),
+        ("accept_failures_total", &["listener"][..]),
+        ("access_log_dropped_total", &["cause"]),
         ("auth_failures_total", &["cause"]),
         ("build_info", &["version"]),
         ("bytes_total", &["app", "direction"]),
         ("connections_open", &["listener"]),
+        ("connections_refused_total", &["listener", "reason"]),
         ("connections_total", &["listener"]),
         ("password_hashes_total", &[]),
+        ("proxy_protocol_errors_total", &["listener"]),
         ("ready", &[]),
         ("refusals_total", &["reason"]),
         ("request_duration_seconds_bucket", &["app", "lane", "le"]),

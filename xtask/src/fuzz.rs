@@ -24,6 +24,7 @@ pub(crate) enum Target {
     Cookie,
     Decision,
     Packet,
+    ProxyProtocol,
     RequestHead,
 }
 

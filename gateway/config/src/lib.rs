@@ -27,7 +27,7 @@ use std::time::Duration;
 pub use cgroup::CgroupPath;
 pub use diagnostic::{ConfigError, Diagnostic, Origin};
 pub use guard::{Guard, GuardException, GuardLocal, GuardMode};
-use policy::Policy;
+use policy::{IpNet, Lane, Policy, RateKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
 /// A validated configuration with the files that it names.
@@ -45,6 +45,8 @@ pub struct Config {
     pub log: Log,
     /// Idle time-outs.
     pub timeouts: Timeouts,
+    /// What clients may take.
+    pub limits: Limits,
     /// Listeners; their indexes are those of [`policy::App::listeners`].
     pub listeners: Vec<Listener>,
     /// Realms; their indexes are those of [`Policy::realms`].
@@ -111,6 +113,30 @@ pub struct Timeouts {
     pub tunnel: Duration,
 }
 
+/// What clients may take of the process, all listeners and workers together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at once; at least 1.
+    pub connections: u32,
+    /// Connections at once from one IPv4 address or one IPv6 /64; at least 1.
+    pub connections_per_address: u32,
+    /// Fields in a head, of a request or an answer; 16 to [`wire::Fields::MAX`].
+    pub header_fields: usize,
+    /// The request target, in bytes: its path and query.
+    pub target: usize,
+    /// The least rate of a body; `None`: any will do.
+    pub body_rate: Option<BodyRate>,
+}
+
+/// How fast a body must move while its client is all that it waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyRate {
+    /// Bytes in each window; at least 1.
+    pub least: u64,
+    /// How long a window is.
+    pub window: Duration,
+}
+
 /// One listening address.
 #[derive(Debug)]
 pub struct Listener {
@@ -118,6 +144,8 @@ pub struct Listener {
     pub name: Box<str>,
     /// Where it listens, and where the key stands.
     pub address: (SocketAddr, Origin),
+    /// From where connections begin with PROXY protocol; all else is taken at its word.
+    pub proxy_protocol_from: Vec<IpNet>,
     /// Its certificates; the first is the default.
     pub certificates: Vec<Certificate>,
 }
@@ -173,6 +201,19 @@ pub struct Pool {
     pub name: Box<str>,
     /// Its servers; not empty.
     pub servers: Vec<Server>,
+    /// How many requests it takes.
+    pub capacity: Capacity,
+}
+
+/// How many requests a pool takes, all workers together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// At once; at least 1.
+    pub in_flight: u32,
+    /// That wait for one of these to end.
+    pub queue: u32,
+    /// How long one waits.
+    pub queue_wait: Duration,
 }
 
 /// One back-end server.
@@ -227,12 +268,29 @@ pub struct Verify {
 }
 
 /// What stands beside an app but is not policy's business.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppExtra {
     /// Index of its pool.
     pub pool: usize,
     /// Requests a minute that one address may send on the discovery lane.
     pub discovery_per_minute: u32,
+    /// How many requests it takes, by key.
+    pub rates: Vec<Rate>,
+    /// After how much silence towards its client a WebSocket is pinged; `None`: never.
+    pub websocket_ping: Option<Duration>,
+}
+
+/// How many requests an app takes of each key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// What it counts by.
+    pub key: RateKey,
+    /// Requests a minute; at least 1.
+    pub per_minute: u32,
+    /// Requests at once; from 1 to [`Self::per_minute`].
+    pub burst: u32,
+    /// The lanes that it counts on; not empty.
+    pub lanes: Vec<Lane>,
 }
 
 impl Config {

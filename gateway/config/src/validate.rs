@@ -5,10 +5,12 @@ mod apps;
 mod guard;
 mod lanes;
 mod legs;
+mod limits;
 mod listeners;
 mod names;
 mod pools;
 mod process;
+mod rates;
 mod realms;
 
 use listeners::Taken;
@@ -27,6 +29,10 @@ pub(crate) fn config(mut root: Section<'_>) -> Result<Config, Missing> {
         .and_then(|address| taken.take(root.context(), address));
     let log = process::log(root.section("log"));
     let timeouts = process::timeouts(root.section("timeouts"));
+    let limits = limits::limits(
+        root.section("limits"),
+        gateway.as_ref().map(|gateway| gateway.max_head).map_err(|missing| *missing),
+    );
     let guard = root
         .optional_section("guard")
         .and_then(|section| match section {
@@ -57,6 +63,7 @@ pub(crate) fn config(mut root: Section<'_>) -> Result<Config, Missing> {
         admin: admin?,
         log: log?,
         timeouts: timeouts?,
+        limits: limits?,
         listeners: listeners.entries?,
         realms,
         pools: pools.entries?,

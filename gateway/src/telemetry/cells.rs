@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use policy::{Fault, Lane, Reason, Stripped};
 
 use super::durations::Durations;
-use super::labels::{self, Labels, Protocol, StrippedKind};
+use super::labels::{self, Labels, Protocol, StrippedKind, TunnelEnd};
+use crate::admission::Full;
 
 /// The counters of one worker thread.
 ///
@@ -18,7 +19,7 @@ use super::labels::{self, Labels, Protocol, StrippedKind};
 #[repr(align(128))]
 pub(crate) struct Cells {
     pub(super) tunnels_opened: Tally,
-    pub(super) tunnels_closed: Tally,
+    pub(super) tunnels_ended: [Tally; TunnelEnd::ALL.len()],
     pub(super) access_log_dropped: Tally,
     pub(super) stripped: [Tally; StrippedKind::ALL.len()],
     pub(super) refusals: Box<[Tally]>,
@@ -61,6 +62,28 @@ impl Cells {
     pub(crate) fn connection_closed(&self, listener: usize) {
         if let Some(cells) = at(&self.listeners, listener) {
             cells.closed.add(1);
+        }
+    }
+
+    /// Counts a connection that was turned away.
+    pub(crate) fn connection_refused(&self, listener: usize, full: Full) {
+        let cells = at(&self.listeners, listener);
+        if let Some(cell) = cells.and_then(|cells| at(&cells.refused, full as usize)) {
+            cell.add(1);
+        }
+    }
+
+    /// Counts an attempt to accept a connection that failed.
+    pub(crate) fn accept_failed(&self, listener: usize) {
+        if let Some(cells) = at(&self.listeners, listener) {
+            cells.accept_failures.add(1);
+        }
+    }
+
+    /// Counts a connection that was closed for a PROXY protocol header, or the lack of one.
+    pub(crate) fn proxy_protocol_failed(&self, listener: usize) {
+        if let Some(cells) = at(&self.listeners, listener) {
+            cells.proxy_protocol_errors.add(1);
         }
     }
 
@@ -150,8 +173,10 @@ impl Cells {
     }
 
     /// Counts the end of a WebSocket that was counted as opened.
-    pub(crate) fn tunnel_closed(&self) {
-        self.tunnels_closed.add(1);
+    pub(crate) fn tunnel_ended(&self, end: TunnelEnd) {
+        if let Some(cell) = at(&self.tunnels_ended, end as usize) {
+            cell.add(1);
+        }
     }
 
     /// Counts access-log lines that found no room in the writer's queue.
@@ -162,7 +187,7 @@ impl Cells {
     pub(super) fn new(labels: &Labels<'_>) -> Self {
         Self {
             tunnels_opened: Tally::default(),
-            tunnels_closed: Tally::default(),
+            tunnels_ended: Default::default(),
             access_log_dropped: Tally::default(),
             stripped: Default::default(),
             refusals: zeroed(labels::REASONS.len()),
@@ -192,6 +217,9 @@ pub(super) struct ListenerCells {
     pub(super) opened: Tally,
     pub(super) closed: Tally,
     pub(super) handshake_failures: Tally,
+    pub(super) refused: [Tally; Full::ALL.len()],
+    pub(super) accept_failures: Tally,
+    pub(super) proxy_protocol_errors: Tally,
 }
 
 /// The cells of one back-end pool.

@@ -19,16 +19,20 @@ macro_rules! metrics {
 }
 
 metrics! { COUNTERS:
+    ACCEPT_FAILURES "accept_failures_total" "Attempts to accept a connection that failed."
     ACCESS_LOG_DROPPED "access_log_dropped_total" "Access-log lines that were not written."
     AUTH_FAILURES "auth_failures_total" "Failed authentications by cause."
     BYTES "bytes_total" "Body and tunnel bytes from (in) and to (out) clients."
-    CONNECTIONS "connections_total" "Connections that clients opened."
+    CONNECTIONS "connections_total" "Connections that were taken up."
+    CONNECTIONS_REFUSED "connections_refused_total" "Connections that were reset at once, by what there was too little of."
     PASSWORD_HASHES "password_hashes_total" "Passwords that were hashed, right or wrong."
+    PROXY_PROTOCOL_ERRORS "proxy_protocol_errors_total" "Connections closed for a PROXY protocol header, or the lack of one."
     REFUSALS "refusals_total" "Requests that the gateway answered by itself, by reason."
     REQUESTS "requests_total" "Requests that are over, by status class."
     STRIPPED_HEADERS "stripped_headers_total" "Field lines that were removed because the gateway owns them."
     TLS_HANDSHAKE_FAILURES "tls_handshake_failures_total" "TLS handshakes with clients that failed."
     TUNNELS "tunnels_total" "WebSockets that were opened."
+    TUNNELS_ENDED "tunnels_ended_total" "WebSockets that are over, by what ended them."
     UPSTREAM_CONNECTIONS "upstream_connections_total" "Connections to back-ends that were made (new) or used again (reused)."
     UPSTREAM_ERRORS "upstream_errors_total" "Failures of back-ends by cause, retried ones included."
 }

@@ -11,8 +11,9 @@ use policy::{Fault, Lane};
 
 use super::cells::{AppCells, Cells, LaneCells, ListenerCells, PoolCells, Tally};
 use super::durations::SummedDurations;
-use super::labels::{self, Labels, Protocol, StrippedKind};
+use super::labels::{self, Labels, Protocol, StrippedKind, TunnelEnd};
 use super::names;
+use crate::admission::Full;
 
 /// The metrics of the process.
 ///
@@ -150,10 +151,15 @@ impl Telemetry {
                 .absolute(workers.sum(|cells| cells.stripped.get(kind as usize)));
         }
 
-        let closed = workers.sum(|cells| Some(&cells.tunnels_closed));
+        let mut ended = 0;
+        for end in TunnelEnd::ALL {
+            let sum = workers.sum(|cells| cells.tunnels_ended.get(end as usize));
+            counter!(names::TUNNELS_ENDED.name, "reason" => end.as_str()).absolute(sum);
+            ended += sum;
+        }
         let opened = workers.sum(|cells| Some(&cells.tunnels_opened));
         counter!(names::TUNNELS.name).absolute(opened);
-        gauge!(names::TUNNELS_OPEN.name).set(opened.saturating_sub(closed) as f64);
+        gauge!(names::TUNNELS_OPEN.name).set(opened.saturating_sub(ended) as f64);
 
         if let Some(sessions) = self.sessions.value() {
             gauge!(names::SESSIONS.name).set(sessions as f64);
@@ -176,6 +182,17 @@ impl Telemetry {
                 .set(opened.saturating_sub(closed) as f64);
             counter!(names::TLS_HANDSHAKE_FAILURES.name, "listener" => listener())
                 .absolute(sum(|cells| &cells.handshake_failures));
+            counter!(names::ACCEPT_FAILURES.name, "listener" => listener())
+                .absolute(sum(|cells| &cells.accept_failures));
+            counter!(names::PROXY_PROTOCOL_ERRORS.name, "listener" => listener())
+                .absolute(sum(|cells| &cells.proxy_protocol_errors));
+            for full in Full::ALL {
+                let refused =
+                    workers.sum(|cells| cells.listeners.get(index)?.refused.get(full as usize));
+                let refusals = names::CONNECTIONS_REFUSED.name;
+                counter!(refusals, "listener" => listener(), "reason" => full.as_str())
+                    .absolute(refused);
+            }
         }
     }
 

@@ -14,7 +14,10 @@ pub mod fold;
 mod grammar;
 pub mod h1;
 pub mod head;
+pub mod websocket;
+mod proxy_protocol;
 
 pub use authority::Authority;
 pub use fold::Folded;
 pub use head::{AnswerHead, Field, Fields, Head, Method, Name, Span, Version};
+pub use proxy_protocol::{ProxyError, ProxyHeader};

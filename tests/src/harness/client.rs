@@ -1,12 +1,13 @@
 //! A client that sends any bytes and reads raw answers.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use socket2::{Domain, Socket, Type};
 
 use super::answer::{Answer, Broken, Framing, Head, status};
 use super::{Request, poll};
@@ -35,9 +36,13 @@ enum End {
 impl Client {
     /// A TLS connection that names `host` (SNI).
     pub fn tls(address: SocketAddr, config: Arc<ClientConfig>, host: &str) -> Self {
+        Self::tls_over(tcp(address), config, host)
+    }
+
+    /// TLS that names `host` over a connection that is there already.
+    pub fn tls_over(mut tcp: TcpStream, config: Arc<ClientConfig>, host: &str) -> Self {
         let name = ServerName::try_from(host.to_owned()).expect("a host name");
         let mut tls = ClientConnection::new(config, name).unwrap();
-        let mut tcp = tcp(address);
         while tls.is_handshaking() {
             tls.complete_io(&mut tcp)
                 .expect("the TLS handshake succeeds");
@@ -335,8 +340,22 @@ pub(crate) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     memchr::memmem::find(haystack, needle)
 }
 
+/// A connection from a certain address of this host (all of `127.0.0.0/8` are), any port.
+pub fn tcp_from(source: IpAddr, address: SocketAddr) -> TcpStream {
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::new(source, 0).into()).unwrap();
+    socket
+        .connect(&address.into())
+        .expect("the listener accepts");
+    patient(socket.into())
+}
+
 fn tcp(address: SocketAddr) -> TcpStream {
-    let tcp = TcpStream::connect(address).expect("the listener accepts");
+    patient(TcpStream::connect(address).expect("the listener accepts"))
+}
+
+fn patient(tcp: TcpStream) -> TcpStream {
     tcp.set_nodelay(true).unwrap();
     tcp.set_read_timeout(Some(poll::patience())).unwrap();
     tcp.set_write_timeout(Some(poll::patience())).unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -112,6 +112,16 @@ impl Gateway {
     /// As [`Gateway::client`], by way of a relay's address.
     pub fn client_by(&self, relay: SocketAddr) -> Client {
         Client::tls(relay, self.tls.clone(), CONNECT)
+    }
+
+    /// TLS that names [`CONNECT`] over a connection that is there already.
+    pub fn client_over(&self, tcp: TcpStream) -> Client {
+        Client::tls_over(tcp, self.tls.clone(), CONNECT)
+    }
+
+    /// A plain connection to the listener `public` from a certain address of this host.
+    pub fn tcp_from(&self, source: &str) -> TcpStream {
+        super::tcp_from(source.parse().unwrap(), self.address())
     }
 
     /// Asks on a connection of its own, whose TLS names [`CONNECT`].

@@ -24,6 +24,7 @@ pub struct Setup {
     ca: Authority,
     leaf: Leaf,
     listener: String,
+    listener_lines: Vec<String>,
     admin: String,
     sections: BTreeMap<&'static str, Vec<String>>,
     realms: Vec<(String, Vec<String>)>,
@@ -71,6 +72,7 @@ impl Setup {
             ca,
             leaf,
             listener: "127.0.0.1:0".to_owned(),
+            listener_lines: Vec::new(),
             admin: "127.0.0.1:0".to_owned(),
             sections: BTreeMap::new(),
             realms: Vec::new(),
@@ -97,7 +99,7 @@ impl Setup {
             .app(App::connect())
     }
 
-    /// One more line in `[gateway]`, `[log]` or `[timeouts]`.
+    /// One more line in `[gateway]`, `[limits]`, `[log]` or `[timeouts]`.
     pub fn line(mut self, section: &'static str, line: &str) -> Self {
         self.sections
             .entry(section)
@@ -109,6 +111,12 @@ impl Setup {
     /// Another address to listen on.
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listener = address.to_string();
+        self
+    }
+
+    /// One more line in `[[listener]]`.
+    pub fn listener_line(mut self, line: &str) -> Self {
+        self.listener_lines.push(line.to_owned());
         self
     }
 
@@ -175,9 +183,10 @@ impl Setup {
             text.push_str(&format!("\n[{section}]\n{}\n", lines.join("\n")));
         }
         text.push_str(&format!(
-            "\n[[listener]]\nname = \"public\"\naddress = \"{}\"\n\
+            "\n[[listener]]\nname = \"public\"\naddress = \"{}\"\n{}\n\
              [[listener.certificate]]\nchain = \"public.pem\"\nkey = \"public.key\"\n",
-            self.listener
+            self.listener,
+            self.listener_lines.join("\n"),
         ));
         for (name, lines) in &self.realms {
             text.push_str(&format!(

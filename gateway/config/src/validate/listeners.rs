@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use super::all;
+use super::{all, networks};
 use super::names::Names;
 use super::process::{ADDRESS, address};
 use crate::context::{Context, Missing};
@@ -32,12 +32,16 @@ fn listener<'a>(
         .text("address", ADDRESS)
         .and_then(|text| address(section.context(), &text))
         .and_then(|address| taken.take(section.context(), address));
+    let everyone = "any client could then choose its own address";
+    let proxies = section.key("proxy_protocol_from");
+    let proxy_protocol_from = networks(section.context(), proxies, everyone);
     let certificates = section.sections("certificate");
     let certificates = all(certificates.into_iter().map(certificate));
     section.finish();
     Ok(Listener {
         name: name?.into(),
         address: address?,
+        proxy_protocol_from: proxy_protocol_from?,
         certificates: certificates?,
     })
 }

@@ -105,7 +105,7 @@ fn unknown_keys_name_the_accepted_ones() {
         (
             "[tls]\na = 1",
             "21: tls",
-            "one of gateway, admin, log, timeouts, guard, listener, realm, pool, app",
+            "one of gateway, admin, log, timeouts, limits, guard, listener, realm, pool, app",
         ),
         ("[\"quoted key\"]", "21: quoted key", "unknown key"),
     ]);
@@ -120,7 +120,7 @@ fn unknown_keys_name_the_accepted_ones() {
             "[[listener.c",
             "x = 1\n[[listener.c",
             "4: listener[0].x",
-            "one of name, address, certificate",
+            "one of name, address, proxy_protocol_from, certificate",
         ),
         (
             "htpasswd",

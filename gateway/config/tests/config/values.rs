@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use gateway_config::{AccessLog, AppExtra, Level, Log, Method, ServerAddress, ServerTls, Timeouts};
-use policy::Kind;
+use gateway_config::{AccessLog, AppExtra, Level, Limits, Log, Method, ServerAddress, ServerTls, Timeouts};
+use policy::{Kind, WebOrigin, WebsocketOrigins};
 use rustls_pki_types::ServerName;
 
 use crate::support::{Directory, MINIMAL, minimal};
@@ -35,6 +35,17 @@ fn a_minimal_configuration_has_safe_defaults() {
         tunnel: Duration::from_secs(86_400),
     };
     assert_eq!(config.timeouts, timeouts);
+    let limits = Limits {
+        connections: 16_384,
+        connections_per_address: 1024,
+        header_fields: 128,
+        target: 32_768,
+        body_rate: Some(BodyRate {
+            least: 960,
+            window: Duration::from_secs(15),
+        }),
+    };
+    assert_eq!(config.limits, limits);
 
     let [listener] = config.listeners.as_slice() else {
         panic!("{:?}", config.listeners);
@@ -42,6 +53,7 @@ fn a_minimal_configuration_has_safe_defaults() {
     assert_eq!(&*listener.name, "public");
     assert_eq!(listener.address.0, SocketAddr::from(([127, 0, 0, 1], 8443)));
     assert_eq!(listener.address.1.line, 3);
+    assert!(listener.proxy_protocol_from.is_empty());
     let [certificate] = listener.certificates.as_slice() else {
         panic!("{:?}", listener.certificates);
     };
@@ -82,10 +94,18 @@ fn a_minimal_configuration_has_safe_defaults() {
     );
     assert_eq!((server.port, &*server.url), (3939, "http://127.0.0.1:3939"));
     assert!(matches!(server.tls, ServerTls::Off));
+    let capacity = Capacity {
+        in_flight: 1024,
+        queue: 256,
+        queue_wait: Duration::from_secs(10),
+    };
+    assert_eq!(pool.capacity, capacity);
 
     let extra = AppExtra {
         pool: 0,
         discovery_per_minute: 120,
+        rates: Vec::new(),
+        websocket_ping: None,
     };
     assert_eq!(config.apps, [extra]);
     let [app] = config.policy.apps() else {
@@ -96,7 +116,8 @@ fn a_minimal_configuration_has_safe_defaults() {
         ("connect", Kind::Connect, 0)
     );
     assert_eq!(*app.listeners, [0]);
-    assert!(app.aliases.is_empty() && !app.strip_mount);
+    assert!(app.aliases.is_empty() && !app.strip_mount && app.max_body.is_none());
+    assert_eq!(app.websocket_origins, WebsocketOrigins::default());
     assert_eq!(app.identity.username.as_str(), "X-Auth-Username");
     let lanes = &app.lanes;
     assert!(lanes.health_from.is_empty() && lanes.anonymous.is_empty() && !lanes.strict_deploy);
@@ -128,9 +149,17 @@ answer = "4h"
 tunnel = "8760h"
 connect = "5s"
 pool = "6s"
+[limits]
+connections = 1
+connections_per_address = 1000000
+header_fields = 16
+target = "8KiB"
+body_rate = 2
+body_window = "500ms"
 [[listener]]
 name = "public"
 address = "0.0.0.0:443"
+proxy_protocol_from = ["10.0.0.7", "2001:db8::/32"]
 certificate = [{ chain = "chain.pem", key = "sec1.key" }, { chain = "ca.pem", key = "pkcs1.key" }]
 [[listener]]
 name = "internal"
@@ -151,6 +180,9 @@ method = "basic"
 htpasswd = "users"
 [[pool]]
 name = "plain"
+in_flight = 1
+queue = 0
+queue_wait = "1ms"
 server = [{ url = "http://[::1]/" }]
 [[pool]]
 name = "nodes"
@@ -181,6 +213,9 @@ listeners = ["internal", "public"]
 realm = "guests"
 pool = "plain"
 strip_mount = true
+max_body = "4GiB"
+websocket_origins = "any"
+websocket_ping = "20s"
 [app.identity]
 username = "X-Secret-User"
 [app.lanes]
@@ -192,6 +227,14 @@ deployr_login = false
 anonymous = ["/public", "/content/logo"]
 strict_deploy = true
 discovery_per_minute = 7
+[[app.rate]]
+key = "address"
+per_minute = 600
+[[app.rate]]
+key = "token"
+per_minute = 60
+burst = 5
+lanes = ["api_credential", "signed_deploy"]
 [[app]]
 name = "deployr"
 kind = "deployr"
@@ -200,6 +243,8 @@ listeners = ["public"]
 realm = "staff"
 pool = "nodes"
 lanes = { deployr_login = true, bearer = true }
+websocket_origins = ["https://portal.example.com", "http://localhost:3000"]
+websocket_ping = "0s"
 [[app]]
 name = "other"
 kind = "generic"
@@ -231,6 +276,20 @@ pool = "verified"
         tunnel: Duration::from_secs(8760 * 3600),
     };
     assert_eq!(config.timeouts, timeouts);
+    let limits = Limits {
+        connections: 1,
+        connections_per_address: 1_000_000,
+        header_fields: 16,
+        target: 8192,
+        body_rate: Some(BodyRate {
+            least: 1,
+            window: Duration::from_millis(500),
+        }),
+    };
+    assert_eq!(config.limits, limits);
+    let proxies = &config.listeners[0].proxy_protocol_from;
+    assert!(proxies[1].contains("2001:db8:1::1".parse().unwrap()));
+    assert_eq!(proxies.len(), 2);
     assert_eq!(config.listeners[0].certificates.len(), 2);
     assert_eq!(config.listeners[1].address.0.to_string(), "[::]:8443");
 
@@ -303,6 +362,43 @@ pool = "verified"
     assert_eq!((*connect.listeners).to_vec(), [1, 0]);
     assert_eq!((connect.realm, config.apps[0].pool), (1, 0));
     assert_eq!(config.apps[0].discovery_per_minute, 7);
+    assert_eq!(connect.max_body, Some(4 << 30));
+    let lanes = [
+        Lane::Anonymous,
+        Lane::ApiCredential,
+        Lane::Discovery,
+        Lane::Health,
+        Lane::SignedDeploy,
+        Lane::User,
+    ];
+    let rates = [
+        Rate {
+            key: RateKey::Address,
+            per_minute: 600,
+            burst: 600,
+            lanes: lanes.to_vec(),
+        },
+        Rate {
+            key: RateKey::Token,
+            per_minute: 60,
+            burst: 5,
+            lanes: vec![Lane::ApiCredential, Lane::SignedDeploy],
+        },
+    ];
+    assert_eq!(config.apps[0].rates, rates);
+    let capacity = Capacity {
+        in_flight: 1,
+        queue: 0,
+        queue_wait: Duration::from_millis(1),
+    };
+    assert_eq!(config.pools[0].capacity, capacity);
+    assert_eq!(config.apps[0].websocket_ping, Some(Duration::from_secs(20)));
+    assert_eq!(config.apps[1].websocket_ping, None);
+    assert_eq!(connect.websocket_origins, WebsocketOrigins::Any);
+    let and = ["https://portal.example.com", "http://localhost:3000"];
+    let and = and.map(|origin| WebOrigin::parse(origin).unwrap()).into();
+    assert_eq!(deployr.websocket_origins, WebsocketOrigins::Own { and });
+    assert_eq!(other.websocket_origins, WebsocketOrigins::default());
     assert_eq!(connect.public_url.mount().as_str(), "/rsc");
     assert!(connect.strip_mount && connect.lanes.strict_deploy);
     let aliases: Vec<String> = connect.aliases.iter().map(ToString::to_string).collect();

@@ -49,6 +49,9 @@ fn alerts_need_no_first_failure() {
         r#"auth_failures_total{cause="wrong_password"}"#,
         r#"access_log_dropped_total{cause="queue_full"}"#,
         r#"tls_handshake_failures_total{listener="public"}"#,
+        r#"accept_failures_total{listener="public"}"#,
+        r#"proxy_protocol_errors_total{listener="public"}"#,
+        r#"connections_refused_total{listener="public",reason="total"}"#,
         r#"stripped_headers_total{kind="owned"}"#,
         "ready",
     ] {
@@ -77,7 +80,7 @@ fn an_index_has_one_set_of_cells() {
     telemetry.worker(0).tunnel_opened();
     telemetry.worker(0).tunnel_opened();
     telemetry.worker(1).tunnel_opened();
-    telemetry.worker(1).tunnel_closed();
+    telemetry.worker(1).tunnel_ended(TunnelEnd::Closed);
     let text = telemetry.render();
     let values: Vec<_> = series(&text).collect();
     assert!(
@@ -187,6 +190,12 @@ fn one_of_everything(telemetry: &Telemetry) {
     second.connection_opened(0);
     second.connection_closed(0);
     second.handshake_failed(0);
+    first.connection_refused(0, Full::Total);
+    second.connection_refused(0, Full::Total);
+    second.connection_refused(0, Full::Address);
+    first.accept_failed(0);
+    first.proxy_protocol_failed(0);
+    second.proxy_protocol_failed(0);
 
     first.request(record(None, Lane::Denied, 400));
     first.request(record(Some(0), Lane::User, 200));
@@ -214,7 +223,7 @@ fn one_of_everything(telemetry: &Telemetry) {
     second.upstream_connection_reused(0);
     first.tunnel_opened();
     second.tunnel_opened();
-    second.tunnel_closed();
+    second.tunnel_ended(TunnelEnd::Session);
     second.access_log_dropped(6);
 }
 

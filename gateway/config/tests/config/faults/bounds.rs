@@ -84,6 +84,62 @@ fn values_out_of_bounds() {
             "22: timeouts.pool",
             duration,
         ),
+        ("[limits]\nconnections = 0", "22: limits.connections", count),
+        (
+            "[limits]\nheader_fields = 129",
+            "22: limits.header_fields",
+            "expected a number from 16 to 128",
+        ),
+        (
+            "[limits]\ntarget = \"65KiB\"",
+            "22: limits.target",
+            "expected bytes or a size from \"1KiB\" to max_head, which is 65536 bytes",
+        ),
+        (
+            "[limits]\ntarget = 1023",
+            "22: limits.target",
+            "expected bytes or a size from \"1KiB\"",
+        ),
+        (
+            "[limits]\nbody_rate = -1",
+            "22: limits.body_rate",
+            "expected a number from 0 to 1000000",
+        ),
+        (
+            "[limits]\nbody_window = \"0s\"",
+            "22: limits.body_window",
+            duration,
+        ),
+        (
+            "max_body = 0",
+            "21: app[0].max_body",
+            "expected bytes or a size, as \"64MiB\" or \"4GiB\"",
+        ),
+        (
+            "[[app.rate]]\nkey = \"host\"\nper_minute = 1",
+            "22: app[0].rate[0].key",
+            "expected \"address\" or \"user\" or \"lane\" or \"token\"",
+        ),
+        (
+            "[[app.rate]]\nkey = \"user\"",
+            "21: app[0].rate[0].per_minute",
+            "missing: expected a number from 1 to 1000000",
+        ),
+        (
+            "[[app.rate]]\nkey = \"user\"\nper_minute = 5\nburst = 6",
+            "24: app[0].rate[0].burst",
+            "expected a number from 1 to 5",
+        ),
+        (
+            "[[app.rate]]\nkey = \"user\"\nper_minute = 5\nlanes = [\"denied\"]",
+            "24: app[0].rate[0].lanes[0]",
+            "expected lanes, of \"anonymous\", \"api_credential\"",
+        ),
+        (
+            "[limits]\nconnections_per_address = 1000001",
+            "22: limits.connections_per_address",
+            count,
+        ),
         (
             "[app.lanes]\ndiscovery_per_minute = 0",
             "22: app[0].lanes.discovery_per_minute",
@@ -91,6 +147,30 @@ fn values_out_of_bounds() {
         ),
     ]);
     assert_replacements(&[
+        (
+            "[[listener.certificate]]",
+            "proxy_protocol_from = [\"::/0\"]\n[[listener.certificate]]",
+            "4: listener[0].proxy_protocol_from[0]",
+            "any client could then choose its own address",
+        ),
+        (
+            "[[pool.server]]",
+            "in_flight = 0\n[[pool.server]]",
+            "13: pool[0].in_flight",
+            count,
+        ),
+        (
+            "[[pool.server]]",
+            "queue = 1000001\n[[pool.server]]",
+            "13: pool[0].queue",
+            "expected a number from 0 to 1000000",
+        ),
+        (
+            "[[pool.server]]",
+            "queue_wait = \"0s\"\n[[pool.server]]",
+            "13: pool[0].queue_wait",
+            duration,
+        ),
         (
             "htpasswd",
             "session_idle = \"0s\"\nhtpasswd",
