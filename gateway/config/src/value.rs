@@ -1,10 +1,12 @@
 //! One written value and its place.
 
+use std::ops::RangeInclusive;
+
 use toml::Spanned;
 use toml::de::DeValue;
 
-use crate::Origin;
 use crate::context::{Context, Missing};
+use crate::{Origin, units};
 
 /// A value.
 #[derive(Clone)]
@@ -89,6 +91,22 @@ impl<'a> Value<'a> {
     /// Whether it is a whole number.
     pub(crate) fn is_integer(&self) -> bool {
         matches!(self.value, DeValue::Integer(_))
+    }
+
+    /// Whether it is an array.
+    pub(crate) fn is_array(&self) -> bool {
+        matches!(self.value, DeValue::Array(_))
+    }
+
+    /// Its size in bytes: a number, or a text with a unit.
+    pub(crate) fn size(&self, expected: &str, range: RangeInclusive<u64>) -> Result<u64, Missing> {
+        let size = if self.is_integer() {
+            u64::try_from(self.integer(expected)?).ok()
+        } else {
+            units::size(self.text(expected)?.as_str())
+        };
+        size.filter(|size| range.contains(size))
+            .ok_or_else(|| self.unexpected(expected))
     }
 
     fn wrong_type(&self, expected: &str) -> Missing {

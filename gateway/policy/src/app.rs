@@ -2,7 +2,7 @@
 
 use wire::Authority;
 
-use crate::{HeaderName, IpNet, PathPrefix, PublicUrl};
+use crate::{HeaderName, IpNet, PathPrefix, PublicUrl, WebsocketOrigins};
 
 /// One application behind the gateway, as configured and validated.
 #[derive(Clone, Debug)]
@@ -21,10 +21,14 @@ pub struct App {
     pub realm: usize,
     /// Whether the raw mount prefix is removed before forwarding.
     pub strip_mount: bool,
+    /// The largest request body, in bytes, on every lane; `None`: any.
+    pub max_body: Option<u64>,
     /// The names of the identity headers that it is sent.
     pub identity: IdentityHeaders,
     /// Which of its kind's lanes are open, and how far.
     pub lanes: LaneRules,
+    /// Which pages may open WebSockets with a visitor's login.
+    pub websocket_origins: WebsocketOrigins,
 }
 
 /// What an application is. Pass-through lanes are Connect's; in front of anything else they would

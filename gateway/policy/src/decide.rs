@@ -224,11 +224,10 @@ impl Pending {
         match (outcome, self.asked) {
             (Outcome::Known { identity, session }, Asked::Password) => {
                 let lane = case.by_credential().unwrap_or(Lane::User);
-                let set = (self.carried != Some(session)).then_some(session);
-                self.forward(case, request, lane, Some((identity, set)))
+                self.forward(case, request, lane, Some((identity, session)))
             }
-            (Outcome::Known { identity, .. }, Asked::Session) => {
-                self.forward(case, request, Lane::User, Some((identity, None)))
+            (Outcome::Known { identity, session }, Asked::Session) => {
+                self.forward(case, request, Lane::User, Some((identity, session)))
             }
             (Outcome::Unknown, Asked::Session) => self.forward_unknown(case, request),
             (Outcome::Unknown, Asked::Password) => {
@@ -278,13 +277,18 @@ impl Pending {
         case: Case<'_>,
         request: &Request<'_>,
         lane: Lane,
-        visitor: Option<(Arc<Identity>, Option<SessionToken>)>,
+        visitor: Option<(Arc<Identity>, SessionToken)>,
     ) -> Step {
+        let explicit = self.asked == Asked::Password;
+        if lane == Lane::User
+            && request.websocket
+            && !case.app.welcomes(request.head.fields(), explicit)
+        {
+            return self.refuse(case, request, Reason::OriginRefused);
+        }
         case.keep_credentials(lane, &mut self.kept, &mut self.stripped);
-        let (identity, set_session) = match visitor.filter(|_| lane == Lane::User) {
-            Some((identity, set_session)) => (Some(identity), set_session),
-            None => (None, None),
-        };
+        let (identity, session) = visitor.filter(|_| lane == Lane::User).unzip();
+        let set_session = session.filter(|one| explicit && Some(*one) != self.carried);
         debug_assert_eq!(identity.is_some(), lane == Lane::User);
         Step::Decided(Decision::Forward(Forward {
             app: self.at.app,
@@ -294,7 +298,8 @@ impl Pending {
             kept: self.kept,
             cookie: self.cookie,
             websocket: request.websocket,
-            body_limit: (lane == Lane::Discovery).then_some(DISCOVERY_BODY),
+            body_limit: body_limit(lane, case.app),
+            session,
             set_session,
             stripped: self.stripped,
         }))
@@ -329,6 +334,12 @@ impl Refusal {
 enum Asked {
     Password,
     Session,
+}
+
+/// The largest body on a lane of an app.
+fn body_limit(lane: Lane, app: &App) -> Option<u64> {
+    let of_lane = (lane == Lane::Discovery).then_some(DISCOVERY_BODY);
+    of_lane.into_iter().chain(app.max_body).min()
 }
 
 /// The host of a valid authority, without a trailing dot.

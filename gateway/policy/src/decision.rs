@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use wire::Name;
 
 use crate::{Identity, Kept, Lane, SessionToken, Stripped};
 
@@ -85,7 +86,7 @@ pub struct Forward {
     pub cookie: Option<Vec<u8>>,
     /// Whether the client asked for a WebSocket.
     pub websocket: bool,
-    /// The largest body that this lane lets through, in bytes.
+    /// The largest body that this lane of the app lets through, in bytes.
     pub body_limit: Option<u64>,
     /// The visitor's session, on [`Lane::User`] and only there.
     pub session: Option<SessionToken>,
@@ -93,6 +94,23 @@ pub struct Forward {
     pub set_session: Option<SessionToken>,
     /// What was removed.
     pub stripped: Stripped,
+}
+
+impl Forward {
+    /// The client's own credentials that go along: an API key, an OAuth token, a deployment token.
+    /// Secrets: for fingerprints only.
+    pub fn tokens<'h>(&self, head: &'h wire::Head) -> impl Iterator<Item = &'h [u8]> {
+        let kept = self.kept;
+        let own = matches!(self.lane, Lane::ApiCredential | Lane::SignedDeploy);
+        let lines = head.fields().iter().enumerate();
+        lines.filter_map(move |(index, line)| {
+            let token = matches!(
+                line.known,
+                Name::Authorization | Name::XAuthToken | Name::XRscAuthorization
+            );
+            (own && token && kept.contains(index)).then_some(line.value)
+        })
+    }
 }
 
 /// How a request is refused.

@@ -12,6 +12,7 @@ use crate::{
     ApiCredentials, App, Decision, Discovery, Forward, HeaderName, Identity, IdentityHeaders,
     IpNet, Kind, Lane, LaneRules, Outcome, PathPrefix, Policy, PublicUrl, Question, Realm, Reason,
     Refusal, Request, RequestId, SessionToken, Spoofed, Step, Username,
+    WebsocketOrigins,
 };
 
 /// Parses a request head as the server would.
@@ -36,10 +37,12 @@ pub(crate) fn app(name: &str, public_url: &str) -> App {
         listeners: Box::new([0]),
         realm: 0,
         strip_mount: false,
+        max_body: None,
         identity: IdentityHeaders {
             username: HeaderName::new("X-Auth-Username").unwrap(),
         },
         lanes: LaneRules::default(),
+        websocket_origins: WebsocketOrigins::default(),
     }
 }
 

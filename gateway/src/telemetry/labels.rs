@@ -40,6 +40,42 @@ impl Protocol {
     }
 }
 
+/// What ended a WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TunnelEnd {
+    /// Both sides ended it.
+    Closed,
+    /// The gateway, because it drains.
+    Drain,
+    /// One side broke off.
+    Failed,
+    /// The gateway, because nothing moved for too long.
+    Idle,
+    /// The gateway, because the visitor's session ended.
+    Session,
+}
+
+impl TunnelEnd {
+    pub(super) const ALL: [Self; 5] = [
+        Self::Closed,
+        Self::Drain,
+        Self::Failed,
+        Self::Idle,
+        Self::Session,
+    ];
+
+    /// The label in metrics.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Drain => "drain",
+            Self::Failed => "failed",
+            Self::Idle => "idle",
+            Self::Session => "session",
+        }
+    }
+}
+
 /// Why a field line was removed.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum StrippedKind {
@@ -191,6 +227,9 @@ mod tests {
         }
         for (index, kind) in StrippedKind::ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, index);
+        }
+        for (index, end) in TunnelEnd::ALL.into_iter().enumerate() {
+            assert_eq!(end as usize, index);
         }
         for (status, class) in [
             (0, "none"),

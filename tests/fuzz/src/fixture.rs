@@ -2,7 +2,7 @@
 
 use policy::{
     ApiCredentials, App, Discovery, HeaderName, IdentityHeaders, Kind, LaneRules, PathPrefix,
-    Policy, PublicUrl, Realm, Spoofed,
+    Policy, PublicUrl, Realm, Spoofed, WebsocketOrigins,
 };
 
 /// The name of whoever proves who they are.
@@ -15,6 +15,7 @@ pub const FORGED: &[u8] = b"forged";
 pub fn policy(spoofed: Spoofed) -> Policy {
     let connect = App {
         strip_mount: false,
+        max_body: None,
         ..app(
             "connect",
             Kind::Connect,
@@ -56,6 +57,7 @@ fn app(name: &str, kind: Kind, url: &str, realm: usize, header: &str) -> App {
         listeners: [0].into(),
         realm,
         strip_mount: true,
+        max_body: None,
         identity: IdentityHeaders {
             username: valid(HeaderName::new(header)),
         },
@@ -72,6 +74,7 @@ fn app(name: &str, kind: Kind, url: &str, realm: usize, header: &str) -> App {
             anonymous: [valid(PathPrefix::new("/public"))].into(),
             strict_deploy: false,
         },
+        websocket_origins: WebsocketOrigins::default(),
     }
 }
 

@@ -1,13 +1,17 @@
 //! `[[app]]`.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use policy::{App, HeaderName, IdentityHeaders, Kind, Mount, PublicUrl};
+use policy::{
+    App, HeaderName, IdentityHeaders, Kind, Mount, PublicUrl, WebOrigin, WebsocketOrigins,
+};
 use wire::Authority;
 
 use super::all;
 use super::lanes::lanes;
 use super::names::Names;
+use super::rates::rates;
 use crate::context::{Context, Missing};
 use crate::raw::Section;
 use crate::{AppExtra, Origin};
@@ -65,8 +69,15 @@ fn app<'a>(
         .and_then(|text| targets.realms.find(context, &text));
     let pool = pool(&mut section, targets, kind);
     let strip_mount = section.switch("strip_mount", false);
+    let websocket_origins = websocket_origins(&mut section);
+    let websocket_ping = section.duration("websocket_ping", Duration::ZERO, Duration::ZERO);
+    let max_body = section
+        .key("max_body")
+        .map(|value| value.size(MAX_BODY, 1..=1 << 62))
+        .transpose();
     let identity = identity(section.section("identity"));
     let lanes = lanes(section.section("lanes"), kind);
+    let rates = rates(section.optional_sections("rate"));
     if let (Ok((url, origin)), Ok(aliases), Ok(listeners)) = (&public_url, &aliases, &listeners) {
         let aliases = aliases.iter().map(|(alias, origin)| (alias, origin));
         let authorities = std::iter::once((url.authority(), origin)).chain(aliases);
@@ -83,12 +94,16 @@ fn app<'a>(
         listeners: listeners?.into(),
         realm: realm?,
         strip_mount: strip_mount?,
+        max_body: max_body?,
         identity: identity?,
         lanes,
+        websocket_origins: websocket_origins?,
     };
     let extra = AppExtra {
         pool: pool?,
         discovery_per_minute,
+        rates: rates?,
+        websocket_ping: Some(websocket_ping?).filter(|period| !period.is_zero()),
     };
     Ok((extra, app))
 }
@@ -104,6 +119,26 @@ fn aliases(section: &mut Section<'_>) -> Result<Vec<(Authority, Origin)>, Missin
             .map_err(|error| section.context().fault(text.origin(), error.to_string()))?;
         Ok((alias, text.origin().clone()))
     }))
+}
+
+fn websocket_origins(section: &mut Section<'_>) -> Result<WebsocketOrigins, Missing> {
+    let expected = r#""same", "any", or origins, as ["https://portal.example.com"]"#;
+    let Some(value) = section.key("websocket_origins") else {
+        return Ok(WebsocketOrigins::default());
+    };
+    if !value.is_array() {
+        return match value.text(expected)?.as_str() {
+            "any" => Ok(WebsocketOrigins::Any),
+            "same" => Ok(WebsocketOrigins::default()),
+            _ => Err(value.unexpected(expected)),
+        };
+    }
+    let texts = value.texts(expected)?;
+    let and = all(texts.iter().map(|text| {
+        WebOrigin::parse(text.as_str())
+            .map_err(|error| section.context().fault(text.origin(), error.to_string()))
+    }))?;
+    Ok(WebsocketOrigins::Own { and: and.into() })
 }
 
 /// The only listener need not be named.
@@ -201,3 +236,5 @@ impl Served {
         }
     }
 }
+
+const MAX_BODY: &str = r#"bytes or a size, as "64MiB" or "4GiB""#;

@@ -3,8 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use gateway_config::{AccessLog, AppExtra, Level, Limits, Log, Method, ServerAddress, ServerTls, Timeouts};
-use policy::{Kind, WebOrigin, WebsocketOrigins};
+use gateway_config::{
+    AccessLog, AppExtra, BodyRate, Capacity, Level, Limits, Log, Method, Rate, ServerAddress, ServerTls, Timeouts,
+};
+use policy::{Kind, Lane, RateKey, WebOrigin, WebsocketOrigins};
 use rustls_pki_types::ServerName;
 
 use crate::support::{Directory, MINIMAL, minimal};

@@ -402,6 +402,7 @@ fn upgrades_take_the_same_lanes() {
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
         "Sec-WebSocket-Protocol: streamlit",
         "Sec-WebSocket-Extensions: permessage-deflate",
+        "Origin: https://connect.example",
     ];
     let right = basic("alice", "right");
     let cookie = session_cookie("staff");

@@ -7,5 +7,6 @@ mod head;
 mod lanes;
 mod open_paths;
 mod order;
+mod origins;
 mod properties;
 mod spoofing;

@@ -64,6 +64,7 @@ fn no_spelling_of_an_owned_name_passes_on_any_lane() {
         "Upgrade: websocket",
         "Sec-WebSocket-Version: 13",
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Origin: https://connect.example",
         &cookie,
     ];
     let lanes: Vec<(&str, &str, &[&str], Lane)> = vec![

@@ -35,6 +35,26 @@ fn references_must_exist() {
             "21: app[0].listeners[1]",
             "this listener is named already",
         ),
+        (
+            "websocket_origins = \"all\"",
+            "21: app[0].websocket_origins",
+            "expected \"same\", \"any\", or origins",
+        ),
+        (
+            "websocket_origins = true",
+            "21: app[0].websocket_origins",
+            "found a boolean",
+        ),
+        (
+            "websocket_origins = [\"https://a.example\", \"https://b.example/\"]",
+            "21: app[0].websocket_origins[1]",
+            "without a slash at the end",
+        ),
+        (
+            "websocket_ping = \"20\"",
+            "21: app[0].websocket_ping",
+            "a duration from 0s to 8760h",
+        ),
     ]);
     let two = minimal(
         "[[realm]]",
