@@ -4,12 +4,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{AppExtra, Timeouts};
+use config::{AppExtra, Limits, Timeouts};
 use policy::{IpNet, Policy};
 
 use crate::admission::Admission;
 use crate::auth::Authenticator;
 use crate::limit::AddressLimit;
+use crate::rates::Rates;
 use crate::telemetry::Telemetry;
 use crate::tls::Acceptor;
 use crate::upstream::Backends;
@@ -25,6 +26,10 @@ pub(crate) struct Shared {
     pub(crate) listeners: Vec<Front>,
     /// Places for clients' connections.
     pub(crate) admission: Arc<Admission>,
+    /// How many workers there are.
+    pub(crate) workers: usize,
+    /// What a request may take.
+    pub(crate) limits: Limits,
     /// The largest head, in bytes.
     pub(crate) max_head: usize,
     /// Idle time-outs.
@@ -64,6 +69,8 @@ pub(crate) struct AppShared {
     pub(crate) pool: usize,
     /// Requests on its discovery lane.
     pub(crate) discovery: AddressLimit,
+    /// Requests by key.
+    pub(crate) rates: Rates,
     /// After how much silence towards its client a WebSocket is pinged.
     pub(crate) websocket_ping: Option<Duration>,
 }
@@ -73,6 +80,7 @@ impl From<&AppExtra> for AppShared {
         Self {
             pool: extra.pool,
             discovery: AddressLimit::per_minute(extra.discovery_per_minute),
+            rates: Rates::new(&extra.rates),
             websocket_ping: extra.websocket_ping,
         }
     }

@@ -24,7 +24,7 @@ use crate::request_id::RequestIds;
 use crate::serve::{Client, serve};
 use crate::shared::Shared;
 use crate::telemetry::{AccessLog, Cells, Entry};
-use crate::upstream::Pools;
+use crate::upstream::{Pools, Share};
 
 /// What a worker is started with.
 #[derive(Debug)]
@@ -143,7 +143,15 @@ impl Worker {
     ) -> io::Result<Rc<Self>> {
         Ok(Rc::new(Self {
             auth: auth::Local::new(Arc::clone(&shared.authenticator)),
-            pools: Pools::new(Arc::clone(&shared.backends), &shared.timeouts),
+            pools: Pools::new(
+                Arc::clone(&shared.backends),
+                &shared.timeouts,
+                Share {
+                    index,
+                    of: shared.workers,
+                },
+                &cells,
+            ),
             log,
             cells,
             ids: RequestIds::new()?,
@@ -185,6 +193,12 @@ impl Worker {
         if let Some(at) = self.tunnels_close.get() {
             sleep_until(at).await;
         }
+    }
+
+    /// A listener's name, for logs.
+    pub(crate) fn listener_name(&self, listener: usize) -> &str {
+        let front = self.shared.listeners.get(listener);
+        front.map_or("", |front| &front.name)
     }
 
     /// An emptied field table.
@@ -277,6 +291,7 @@ pub(crate) async fn connection(
         Err(Failed::Proxy(fault)) => {
             worker.cells.proxy_protocol_failed(listener);
             if let Some(faults) = worker.proxy_faults.count() {
+                let listener = &*front.name;
                 tracing::warn!(listener, %peer, %fault, faults, "connections refused");
             }
         }

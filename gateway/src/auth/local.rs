@@ -8,6 +8,7 @@ use policy::{Identity, Question, SessionToken};
 use super::authenticator::Authenticator;
 use super::check::{Claim, Progress};
 use super::fingerprint::Fingerprint;
+use super::hold::Hold;
 use super::recent::Recent;
 use super::session::Session;
 use super::verdict::{FailureCause, Verdict};
@@ -44,6 +45,15 @@ impl Local {
     /// was verified lately, is answered by the first poll; else a hash is waited for.
     pub(crate) async fn answer(&self, question: &Question) -> Verdict {
         self.answer_at(question, self.shared.clock.now()).await
+    }
+
+    /// The session of a visitor, for what lasts longer than their request; `None` if it has ended
+    /// already.
+    pub(crate) fn hold(&self, realm: usize, token: &SessionToken) -> Option<Hold> {
+        let key = Fingerprint::session(realm, token);
+        let now = self.shared.clock.now();
+        let session = self.shared.checks.sessions.get(&key, now)?;
+        Some(Hold::new(session, Arc::clone(&self.shared)))
     }
 
     pub(super) async fn answer_at(&self, question: &Question, now: Moment) -> Verdict {

@@ -16,6 +16,7 @@
 mod authenticator;
 mod check;
 mod fingerprint;
+mod hold;
 mod job;
 mod local;
 mod pool;
@@ -30,6 +31,7 @@ mod verify;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(crate) use authenticator::Authenticator;
+pub(crate) use hold::Hold;
 pub(crate) use local::Local;
 pub(crate) use verdict::FailureCause;
 pub(crate) use verify::hash_password;

@@ -8,6 +8,8 @@ use std::time::Duration;
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use policy::{Identity, SessionToken};
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use super::fingerprint::{Fingerprint, Prehashed};
 use super::lock;
@@ -23,6 +25,8 @@ pub(super) struct Session {
     /// Nanoseconds of the [`Moment`] of the last use, give or take [`Session::grain`].
     used: AtomicU64,
     revoked: AtomicBool,
+    /// Tells whatever depends on it that it was revoked.
+    revocation: Notify,
 }
 
 /// All sessions of all realms, by fingerprint of realm and token.
@@ -65,9 +69,25 @@ impl Session {
             && now.since(self.opened) < self.lifetime
     }
 
+    /// How long it surely lives on, unless it is revoked; `None` if it has ended. Uses that are
+    /// made known when that time is over come early enough to keep it: it is at most an eighth of
+    /// the idle time.
+    pub(super) fn look_again(&self, now: Moment) -> Option<Duration> {
+        let unused = self.idle.saturating_sub(now.since(self.used()));
+        let left = self.lifetime.saturating_sub(now.since(self.opened));
+        self.is_alive(now)
+            .then(|| unused.min(left).min(self.idle / 8))
+    }
+
+    /// Ends when it is revoked after this call.
+    pub(super) fn revoked(&self) -> Notified<'_> {
+        self.revocation.notified()
+    }
+
     /// Ends it, in every worker.
     fn revoke(&self) {
         self.revoked.store(true, Ordering::Relaxed);
+        self.revocation.notify_waiters();
     }
 
     fn used(&self) -> Moment {
@@ -107,6 +127,7 @@ impl Sessions {
             lifetime: realm.session_lifetime,
             used: AtomicU64::new(now.nanos()),
             revoked: AtomicBool::new(false),
+            revocation: Notify::new(),
         });
         let key = Fingerprint::session(index, &token);
         if let Some(shard) = self.shard(&key) {
@@ -194,6 +215,8 @@ const GRAIN: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Waker};
+
     use super::super::tests::{self, RIGHT};
     use super::*;
 
@@ -224,6 +247,34 @@ mod tests {
             assert!(session.touch(now));
         }
         assert!(!session.touch(now.plus(Duration::from_secs(1))));
+    }
+
+    #[test]
+    fn who_looks_again_in_time_sees_every_end() {
+        let world = World::new(1000);
+        let (_, session) = world.open(0);
+        for (seconds, wait) in [(0, Some(12_500)), (90, Some(10_000)), (100, None)] {
+            let wait = wait.map(Duration::from_millis);
+            assert_eq!(session.look_again(at(seconds)), wait, "{seconds}");
+        }
+        let (_, old) = world.open(0);
+        for seconds in (0..1000).step_by(50) {
+            old.touch(at(seconds));
+        }
+        assert_eq!(old.look_again(at(995)), Some(Duration::from_secs(5)));
+        assert_eq!(old.look_again(at(1000)), None);
+    }
+
+    #[test]
+    fn a_revocation_wakes_whoever_waits() {
+        let world = World::new(1000);
+        let (_, session) = world.open(0);
+        let mut revoked = Box::pin(session.revoked());
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(revoked.as_mut().poll(&mut cx).is_pending());
+        session.revoke();
+        assert!(revoked.as_mut().poll(&mut cx).is_ready());
+        assert_eq!(session.look_again(at(1)), None);
     }
 
     #[test]

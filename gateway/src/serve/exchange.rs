@@ -1,6 +1,7 @@
 //! One attempt to get a request answered: the body goes up while the answer comes down, both in
 //! one task, each with back-pressure.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::{pending, poll_fn};
 use std::pin::pin;
@@ -13,13 +14,14 @@ use wire::h1::{Body, Request};
 
 use super::answer::{AnswerError, Answered, Answerer};
 use super::body::{Decoder, Flow, FlowError};
-use super::progress::Progress;
+use super::pace::{Pace, Slow};
+use super::progress::{Expired, Progress};
 use super::report::Report;
 use super::tunnel;
 use super::{After, Client};
 use crate::outgoing::Outgoing;
 use crate::tls::Transport;
-use crate::upstream::{Lease, UpstreamError};
+use crate::upstream::{Lease, Slot, UpstreamError};
 use crate::worker::Worker;
 
 /// A request, rendered for a back-end, and a connection to send it on.
@@ -29,6 +31,8 @@ pub(super) struct Attempt<'a> {
     pub(super) forward: &'a Forward,
     pub(super) head: Bytes,
     pub(super) lease: Lease,
+    /// The request's slot of the pool; a tunnel gives it back.
+    pub(super) slot: &'a Cell<Option<Slot>>,
 }
 
 /// How an attempt ended.
@@ -58,7 +62,7 @@ pub(super) enum End {
 /// What ended the two directions.
 enum Outcome {
     Answer(Result<Answered, AnswerError>),
-    Expired,
+    Expired(Expired),
     Upload(FlowError),
 }
 
@@ -77,6 +81,8 @@ impl Attempt<'_> {
             timeouts.answer,
             has_body(self.request),
         );
+        let rate = self.worker.shared.limits.body_rate;
+        let progress = progress.with_pace(rate.map(|rate| Pace::new(transport, rate)));
         let outcome = self.exchange(transport, buffer, &progress, report).await;
         report.received(progress.up.moved.get());
         report.sent(progress.down.moved.get());
@@ -96,7 +102,9 @@ impl Attempt<'_> {
                 }
             }
             Outcome::Answer(Ok(Answered::Upgraded)) => {
-                tunnel::run(self.worker, client, self.lease, report).await;
+                // What it takes from here on is a connection, and none of the pool's slots.
+                drop(self.slot.take());
+                tunnel::run(self.worker, client, self.lease, self.forward, report).await;
                 End::Aborted
             }
             Outcome::Answer(Err(AnswerError::Client(error))) => {
@@ -106,7 +114,7 @@ impl Attempt<'_> {
             Outcome::Answer(Err(AnswerError::Upstream(error))) => {
                 self.failed(error, &progress, report)
             }
-            Outcome::Expired => self.expired(&progress, report),
+            Outcome::Expired(expired) => self.expired(expired, transport, &progress, report),
             Outcome::Upload(error) => upload_failed(&error, &progress, report),
         }
     }
@@ -170,7 +178,7 @@ impl Attempt<'_> {
             if let Poll::Ready(result) = answer.as_mut().poll(cx) {
                 return Poll::Ready(Outcome::Answer(result));
             }
-            progress.poll_expired(cx).map(|()| Outcome::Expired)
+            progress.poll_out_of_time(cx).map(Outcome::Expired)
         })
         .await;
         match (outcome, broken) {
@@ -214,10 +222,32 @@ impl Attempt<'_> {
     }
 
     /// Time ran out: whoever was waited for is to blame.
-    fn expired(&self, progress: &Progress<'_>, report: &mut Report<'_>) -> End {
+    fn expired(
+        &self,
+        expired: Expired,
+        client: &Transport,
+        progress: &Progress<'_>,
+        report: &mut Report<'_>,
+    ) -> End {
         let timeouts = &self.worker.shared.timeouts;
+        if let Expired::Slow(slow) = expired {
+            self.worker.cells.slow_client(slow == Slow::Sender);
+        }
+        if expired == Expired::Slow(Slow::Sender) {
+            if !progress.down.accepted.get() {
+                return End::Refused(Reason::BodyTooSlow);
+            }
+            report.broken("the client sent its body more slowly than body_rate");
+            return End::Aborted;
+        }
         if progress.down.blocked.get() {
-            report.broken("the client took nothing of its answer for too long");
+            report.broken(match expired {
+                Expired::Silent => "the client took nothing of its answer for too long",
+                Expired::Slow(_) => "the client took its answer more slowly than body_rate",
+            });
+            if let Err(error) = client.reset_at_end() {
+                tracing::debug!(%error, "a connection that stands still ends without a reset");
+            }
             return End::Aborted;
         }
         let uploading = !progress.uploaded();
@@ -241,7 +271,7 @@ impl Attempt<'_> {
 /// A client that ends its direction is taken to be gone, so that the back-end need not go on
 /// working for a closed browser tab. (RFC 9112 §9.6 lets a server do so; with TLS, no client of
 /// Connect half-closes.)
-async fn departure(client: &Transport, buffer: &mut BytesMut) -> FlowError {
+pub(super) async fn departure(client: &Transport, buffer: &mut BytesMut) -> FlowError {
     loop {
         if buffer.len() >= AHEAD {
             return pending().await;

@@ -21,6 +21,8 @@ pub(crate) struct Cells {
     pub(super) tunnels_opened: Tally,
     pub(super) tunnels_ended: [Tally; TunnelEnd::ALL.len()],
     pub(super) access_log_dropped: Tally,
+    pub(super) slow_receivers: Tally,
+    pub(super) slow_senders: Tally,
     pub(super) stripped: [Tally; StrippedKind::ALL.len()],
     pub(super) refusals: Box<[Tally]>,
     pub(super) auth_failures: Box<[Tally]>,
@@ -167,6 +169,42 @@ impl Cells {
         }
     }
 
+    /// Counts a request that has a slot of its pool.
+    pub(crate) fn upstream_entered(&self, pool: usize) {
+        if let Some(cells) = at(&self.pools, pool) {
+            cells.entered.add(1);
+        }
+    }
+
+    /// Counts the end of what was counted as entered.
+    pub(crate) fn upstream_left(&self, pool: usize) {
+        if let Some(cells) = at(&self.pools, pool) {
+            cells.left.add(1);
+        }
+    }
+
+    /// Counts a request that begins to wait for a slot.
+    pub(crate) fn upstream_queued(&self, pool: usize) {
+        if let Some(cells) = at(&self.pools, pool) {
+            cells.queued.add(1);
+        }
+    }
+
+    /// Counts the end of a wait, whatever ended it.
+    pub(crate) fn upstream_unqueued(&self, pool: usize) {
+        if let Some(cells) = at(&self.pools, pool) {
+            cells.unqueued.add(1);
+        }
+    }
+
+    /// Counts an exchange that was ended because the client sent, or else took, too slowly.
+    pub(crate) fn slow_client(&self, sender: bool) {
+        match sender {
+            true => self.slow_senders.add(1),
+            false => self.slow_receivers.add(1),
+        }
+    }
+
     /// Counts a WebSocket whose back-end answered 101.
     pub(crate) fn tunnel_opened(&self) {
         self.tunnels_opened.add(1);
@@ -189,6 +227,8 @@ impl Cells {
             tunnels_opened: Tally::default(),
             tunnels_ended: Default::default(),
             access_log_dropped: Tally::default(),
+            slow_receivers: Tally::default(),
+            slow_senders: Tally::default(),
             stripped: Default::default(),
             refusals: zeroed(labels::REASONS.len()),
             auth_failures: zeroed(labels.auth_causes.len()),
@@ -229,6 +269,10 @@ pub(super) struct PoolCells {
     pub(super) faults: [Tally; Fault::ALL.len()],
     pub(super) opened: Tally,
     pub(super) reused: Tally,
+    pub(super) entered: Tally,
+    pub(super) left: Tally,
+    pub(super) queued: Tally,
+    pub(super) unqueued: Tally,
 }
 
 /// The cells of one app.

@@ -17,5 +17,5 @@ mod scrape;
 
 pub(crate) use access_log::{AccessLog, AccessLogWriter, Entry};
 pub(crate) use cells::{Cells, RequestRecord};
-pub(crate) use labels::{Labels, Protocol};
+pub(crate) use labels::{Labels, Protocol, TunnelEnd};
 pub(crate) use scrape::Telemetry;

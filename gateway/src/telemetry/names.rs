@@ -29,6 +29,7 @@ metrics! { COUNTERS:
     PROXY_PROTOCOL_ERRORS "proxy_protocol_errors_total" "Connections closed for a PROXY protocol header, or the lack of one."
     REFUSALS "refusals_total" "Requests that the gateway answered by itself, by reason."
     REQUESTS "requests_total" "Requests that are over, by status class."
+    SLOW_CLIENTS "slow_clients_total" "Exchanges ended because the client sent (in) or took (out) its body too slowly."
     STRIPPED_HEADERS "stripped_headers_total" "Field lines that were removed because the gateway owns them."
     TLS_HANDSHAKE_FAILURES "tls_handshake_failures_total" "TLS handshakes with clients that failed."
     TUNNELS "tunnels_total" "WebSockets that were opened."
@@ -44,6 +45,8 @@ metrics! { GAUGES:
     READY "ready" "1 while new requests are welcome, 0 while starting, draining, or without a required guard."
     SESSIONS "sessions" "Sessions that are alive."
     TUNNELS_OPEN "tunnels_open" "WebSockets that are open."
+    UPSTREAM_IN_FLIGHT "upstream_in_flight" "Requests that have a slot of the pool."
+    UPSTREAM_QUEUED "upstream_queued" "Requests that wait for a slot of the pool."
 }
 
 /// The only histogram; see [`super::durations`].

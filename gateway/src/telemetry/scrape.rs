@@ -161,6 +161,11 @@ impl Telemetry {
         counter!(names::TUNNELS.name).absolute(opened);
         gauge!(names::TUNNELS_OPEN.name).set(opened.saturating_sub(ended) as f64);
 
+        counter!(names::SLOW_CLIENTS.name, "direction" => "in")
+            .absolute(workers.sum(|cells| Some(&cells.slow_senders)));
+        counter!(names::SLOW_CLIENTS.name, "direction" => "out")
+            .absolute(workers.sum(|cells| Some(&cells.slow_receivers)));
+
         if let Some(sessions) = self.sessions.value() {
             gauge!(names::SESSIONS.name).set(sessions as f64);
         }
@@ -207,6 +212,13 @@ impl Telemetry {
                 .absolute(sum(|cells| &cells.opened));
             counter!(connections, "pool" => pool(), "kind" => "reused")
                 .absolute(sum(|cells| &cells.reused));
+            let gauge = |metric: names::Metric, begun: u64, ended: u64| {
+                gauge!(metric.name, "pool" => pool()).set(begun.saturating_sub(ended) as f64);
+            };
+            // The ends first: what begins meanwhile must not look as if it had ended before.
+            let (left, unqueued) = (sum(|cells| &cells.left), sum(|cells| &cells.unqueued));
+            gauge(names::UPSTREAM_IN_FLIGHT, sum(|cells| &cells.entered), left);
+            gauge(names::UPSTREAM_QUEUED, sum(|cells| &cells.queued), unqueued);
             for (position, fault) in Fault::ALL.into_iter().enumerate() {
                 let faults = workers.sum(|cells| cells.pools.get(index)?.faults.get(position));
                 let errors = names::UPSTREAM_ERRORS.name;

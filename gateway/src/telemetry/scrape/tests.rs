@@ -221,6 +221,13 @@ fn one_of_everything(telemetry: &Telemetry) {
     first.upstream_connection_opened(0);
     first.upstream_connection_reused(0);
     second.upstream_connection_reused(0);
+    first.upstream_entered(0);
+    second.upstream_entered(0);
+    second.upstream_left(0);
+    first.upstream_queued(1);
+    first.slow_client(true);
+    second.slow_client(false);
+    second.slow_client(false);
     first.tunnel_opened();
     second.tunnel_opened();
     second.tunnel_ended(TunnelEnd::Session);
