@@ -30,6 +30,7 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: usize, socket: TcpListe
             Err(error) => {
                 worker.cells.accept_failed(listener);
                 if let Some(failures) = worker.accept_failures.count() {
+                    let listener = worker.listener_name(listener);
                     tracing::warn!(listener, %error, failures, "accept failed");
                 }
                 match Shortage::of(&error) {
@@ -58,6 +59,7 @@ pub(crate) fn reset(stream: &TcpStream) {
 pub(crate) fn refused(worker: &Worker, listener: usize, full: Full) {
     worker.cells.connection_refused(listener, full);
     if let Some(connections) = worker.refused.count() {
+        let listener = worker.listener_name(listener);
         let reason = full.as_str();
         tracing::warn!(listener, reason, connections, "connections refused");
     }

@@ -6,6 +6,7 @@ use tokio::runtime::Builder;
 use crate::cli::Failure;
 use crate::tls::Acceptor;
 use crate::upstream::Backends;
+use crate::{cpus, descriptors};
 
 /// Prints what was checked. A configuration that cannot be served is a [`Failure::Config`]; a
 /// back-end that cannot be reached is a [`Failure::Work`].
@@ -32,6 +33,10 @@ pub(crate) fn check(config: &Config, offline: bool) -> Result<(), Failure> {
         config.policy.apps().len(),
         config.pools.len(),
     );
+    let workers = cpus::for_workers(config.workers).len();
+    if let Some(shortage) = descriptors::shortage(config, workers) {
+        println!("warning: {shortage}");
+    }
     if let Some(guard) = &config.guard {
         let servers = config.pools.iter().flat_map(|pool| &pool.servers);
         for server in servers.filter(|server| is_open(server, guard)) {

@@ -4,7 +4,7 @@
 //! Nothing here decides policy or parses bytes: `policy` and `wire` do. ARCHITECTURE.md shows the
 //! way of a request through all of it.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod accept;
 mod address;
@@ -18,6 +18,7 @@ mod cli;
 mod clock;
 mod confine;
 mod cpus;
+mod descriptors;
 mod guard_cli;
 mod guarded;
 mod limit;
@@ -25,12 +26,14 @@ mod listen;
 mod logging;
 mod operator_http;
 mod outgoing;
+mod rates;
 mod ready_file;
 mod request_id;
 mod run;
 mod serve;
 mod shared;
 mod slice;
+mod tcp_info;
 mod telemetry;
 mod timer;
 mod tls;

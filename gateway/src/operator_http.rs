@@ -54,6 +54,7 @@ pub(crate) async fn serve<F>(
     F: Future<Output = Page> + Send,
 {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut failures: u32 = 0;
     loop {
         // Anybody on the host may connect. What they hold must not take the process's last
         // descriptors: the rest waits in the kernel.
@@ -62,6 +63,7 @@ pub(crate) async fn serve<F>(
         };
         match listener.accept().await {
             Ok((stream, peer)) => {
+                failures = 0;
                 let page = page.clone();
                 tokio::spawn(async move {
                     let peer = peer.ip();
@@ -74,7 +76,11 @@ pub(crate) async fn serve<F>(
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "accept failed on an operator's listener");
+                // A lack of descriptors may last: not a line for each attempt.
+                failures = failures.saturating_add(1);
+                if failures.is_power_of_two() {
+                    tracing::warn!(%error, failures, "accept failed on an operator's listener");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

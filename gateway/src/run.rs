@@ -25,7 +25,7 @@ use crate::telemetry::{AccessLogWriter, Labels, Telemetry};
 use crate::tls::Acceptor;
 use crate::upstream::Backends;
 use crate::worker::Start;
-use crate::{cpus, logging, ready_file};
+use crate::{cpus, descriptors, logging, ready_file};
 
 /// Runs the gateway until a signal has drained it.
 pub(crate) fn run(config: &Path, ready_file: Option<PathBuf>) -> Result<(), Failure> {
@@ -36,6 +36,11 @@ pub(crate) fn run(config: &Path, ready_file: Option<PathBuf>) -> Result<(), Fail
     let guard = config.guard.as_ref().map(Guarded::find).transpose();
     let guard = guard.map_err(Failure::Environment)?;
     let cpus = cpus::for_workers(config.workers);
+    descriptors::raise_limit()
+        .map_err(|error| Failure::Environment(format!("raising RLIMIT_NOFILE: {error}")))?;
+    if let Some(shortage) = descriptors::shortage(&config, cpus.len()) {
+        tracing::warn!("{shortage}");
+    }
     let admin_socket = bind_admin(&config.admin).map_err(ConfigError::from)?;
     let bound = bind(&config.listeners, cpus.len()).map_err(faults)?;
     let (shared, log) = assemble(config, cpus.len())?;
@@ -138,6 +143,8 @@ fn assemble(config: Config, workers: usize) -> Result<(Arc<Shared>, AccessLogWri
         policy: config.policy,
         listeners: fronts,
         admission: Admission::new(config.limits),
+        workers,
+        limits: config.limits,
         max_head: config.max_head,
         timeouts: config.timeouts,
         drain: config.drain,

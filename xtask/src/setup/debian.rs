@@ -169,13 +169,25 @@ const NEEDS: &[Need] = &[
         level: Level::Test,
         probe: &["python3", "-c", "import ensurepip, venv"],
         packages: &["python3", "python3-venv"],
-        why: "rsconnect-python, posit-sdk and Shiny for Python are tested against the gateway",
+        why: "Python's clients of Connect, and applications in Python, are tested with the gateway",
+    },
+    Need {
+        level: Level::Test,
+        probe: &["sh", "-c", "ls /usr/lib/*/faketime/libfaketime.so.1"],
+        packages: &["libfaketime"],
+        why: "the gateway's clock jumps in a test",
     },
     Need {
         level: Level::Test,
         probe: &["Rscript", "-e", "library(rsconnect)"],
         packages: &["r-base-core", "r-cran-rsconnect"],
         why: "R deploys through the gateway in a test",
+    },
+    Need {
+        level: Level::Test,
+        probe: &["Rscript", "-e", "library(shiny)"],
+        packages: &["r-cran-shiny"],
+        why: "an app of R's Shiny keeps its visitors in a test",
     },
     Need {
         level: Level::Test,

@@ -1,0 +1,56 @@
+//! The process's table of open files: as large as the host lets it be, and whether that is enough.
+
+use config::Config;
+use rustix::io;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Raises the soft limit to the hard one. A program that uses `select` must not do that; nothing
+/// here does, and no other program is started.
+pub(crate) fn raise_limit() -> io::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            ..limit
+        },
+    )
+}
+
+/// What there is to say if the hard limit is less than a configuration may need.
+pub(crate) fn shortage(config: &Config, workers: usize) -> Option<String> {
+    let available = getrlimit(Resource::Nofile).maximum?;
+    let needed = needed(config, workers);
+    (available < needed).then(|| {
+        format!(
+            "limits.connections = {} may need {needed} open files (two for each connection, and \
+             those to back-ends that rest), but there may be {available}: expected a larger \
+             LimitNOFILE (ulimit -n), or fewer connections",
+            config.limits.connections
+        )
+    })
+}
+
+/// The most descriptors that are open at once.
+fn needed(config: &Config, workers: usize) -> u64 {
+    let connections = u64::from(config.limits.connections);
+    // Each was used by a client at some time, all at once at worst.
+    let resting = config.pools.iter().map(|pool| {
+        let most = connections.min(pool.capacity.in_flight.into());
+        most.saturating_mul(pool.servers.len() as u64)
+    });
+    // A listening socket, a spare descriptor for each, and what a runtime has.
+    let of_worker = 2 * config.listeners.len() as u64 + OF_RUNTIME;
+    let of_workers = (workers as u64).saturating_mul(of_worker);
+    resting
+        .fold(2 * connections, u64::saturating_add)
+        .saturating_add(of_workers)
+        .saturating_add(OF_PROCESS)
+}
+
+/// Its poll instance, its waker, and both of the log's.
+const OF_RUNTIME: u64 = 8;
+
+/// Standard streams, log files, the control thread's, name lookups, and operators on the admin
+/// listener.
+const OF_PROCESS: u64 = 320;

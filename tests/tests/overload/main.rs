@@ -1,0 +1,49 @@
+//! More than there is room for, of everything: connections, descriptors, log space; and a clock
+//! that jumps. Who was admitted is served on, who was not knows at once, and when it is over the
+//! gateway is as before, by itself.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a failed step is a failed test"
+)]
+
+mod clock;
+mod descriptors;
+mod log_disk;
+mod storm;
+
+use std::io::{ErrorKind, Read};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use gateway_tests::harness::{ALICE, Client, Gateway, Request, poll};
+
+/// A connection with a request behind it: taken by all means.
+fn admitted(gateway: &Gateway) -> Client {
+    let mut client = gateway.client_over(next_tcp(gateway));
+    client.ask(&Request::get("/").by(&ALICE)).expect(200);
+    client
+}
+
+/// A connection that is taken, as soon as there is a place: then nothing comes for a while.
+fn next_tcp(gateway: &Gateway) -> TcpStream {
+    poll::until("a connection is taken", || {
+        let mut tcp = gateway.tcp_from("127.0.0.1");
+        (!is_refused(&mut tcp, Duration::from_millis(30))).then_some(tcp)
+    })
+}
+
+/// Whether it is reset within that time.
+fn is_refused(tcp: &mut TcpStream, within: Duration) -> bool {
+    tcp.set_read_timeout(Some(within)).unwrap();
+    let error = tcp.read(&mut [0]).expect_err("nothing is sent unasked");
+    tcp.set_read_timeout(Some(poll::patience())).unwrap();
+    match error.kind() {
+        ErrorKind::ConnectionReset => true,
+        ErrorKind::WouldBlock => false,
+        _ => panic!("{error}"),
+    }
+}
