@@ -150,6 +150,9 @@ mod tests {
         Admission::new(Limits {
             connections,
             connections_per_address,
+            header_fields: 128,
+            target: 32_768,
+            body_rate: None,
         })
     }
 

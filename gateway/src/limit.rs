@@ -141,11 +141,17 @@ impl Quota {
 
     /// `failures` a minute; at least one, because with none nobody could try.
     pub(crate) fn per_minute(failures: u32) -> Self {
-        let failures = failures.max(1);
-        let interval = MINUTE / failures;
+        Self::with_burst(failures, failures)
+    }
+
+    /// `count` a minute, of which `burst` may come at once; at least one each, and no more than a
+    /// minute's.
+    pub(crate) fn with_burst(count: u32, burst: u32) -> Self {
+        let count = count.max(1);
+        let interval = MINUTE / count;
         Self {
             interval,
-            burst: interval * failures,
+            burst: interval * burst.clamp(1, count),
         }
     }
 }

@@ -19,6 +19,17 @@ pub(crate) struct IdleTimer {
     deadline: Cell<Instant>,
     period: Cell<Duration>,
     progress: Cell<bool>,
+    /// The end of a window that is watched as well.
+    window: Cell<Option<Instant>>,
+}
+
+/// What a timer tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tick {
+    /// Nothing has moved for a period.
+    Silence,
+    /// The window is over, whatever has moved. It is not told again.
+    Window,
 }
 
 impl IdleTimer {
@@ -30,15 +41,17 @@ impl IdleTimer {
             deadline: Cell::new(deadline),
             period: Cell::new(period),
             progress: Cell::new(false),
+            window: Cell::new(None),
         }
     }
 
-    /// Measures anew from `now`, with another period.
+    /// Measures anew from `now`, with another period and no window.
     pub(crate) fn restart(&self, now: Instant, period: Duration) {
         let deadline = now + period;
         self.deadline.set(deadline);
         self.period.set(period);
         self.progress.set(false);
+        self.window.set(None);
         let mut sleep = self.sleep.borrow_mut();
         if deadline < sleep.deadline() {
             sleep.as_mut().reset(deadline);
@@ -55,8 +68,26 @@ impl IdleTimer {
         poll_fn(|cx| self.poll_expired(cx)).await;
     }
 
+    /// Watches a window as well, until it or the next measuring begins.
+    pub(crate) fn watch(&self, end: Instant) {
+        self.window.set(Some(end));
+        let mut sleep = self.sleep.borrow_mut();
+        if end < sleep.deadline() {
+            sleep.as_mut().reset(end);
+        }
+    }
+
     /// Whether nothing has moved for a period.
     pub(crate) fn poll_expired(&self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if ready!(self.poll_tick(cx)) == Tick::Silence {
+                return Poll::Ready(());
+            }
+        }
+    }
+
+    /// Whether nothing has moved for a period, or the window is over.
+    pub(crate) fn poll_tick(&self, cx: &mut Context<'_>) -> Poll<Tick> {
         let mut sleep = self.sleep.borrow_mut();
         loop {
             ready!(sleep.as_mut().poll(cx));
@@ -64,10 +95,19 @@ impl IdleTimer {
             if self.progress.take() {
                 self.deadline.set(fired + self.period.get());
             }
-            if self.deadline.get() <= fired {
-                return Poll::Ready(());
+            let deadline = self.deadline.get();
+            if deadline <= fired {
+                return Poll::Ready(Tick::Silence);
             }
-            sleep.as_mut().reset(self.deadline.get());
+            match self.window.get() {
+                Some(end) if end <= fired => {
+                    self.window.set(None);
+                    sleep.as_mut().reset(deadline);
+                    return Poll::Ready(Tick::Window);
+                }
+                Some(end) => sleep.as_mut().reset(end.min(deadline)),
+                None => sleep.as_mut().reset(deadline),
+            }
         }
     }
 }
@@ -115,6 +155,37 @@ mod tests {
             timer.restart(start, Duration::from_secs(3600));
             timer.expired().await;
             assert_eq!(start.elapsed().as_secs(), 3600);
+        });
+    }
+
+    #[test]
+    fn windows_end_whatever_moves_and_put_silence_off_by_no_more_than_their_length() {
+        paused().block_on(async {
+            let start = Instant::now();
+            let timer = IdleTimer::new(Duration::from_secs(75));
+            timer.restart(start, Duration::from_secs(30));
+            let mut told = Vec::new();
+            for _ in 0..3 {
+                timer.watch(Instant::now() + Duration::from_secs(10));
+                timer.touch();
+                told.push(poll_fn(|cx| timer.poll_tick(cx)).await);
+            }
+            assert_eq!(told, [Tick::Window; 3]);
+            assert_eq!(start.elapsed().as_secs(), 30);
+            assert_eq!(poll_fn(|cx| timer.poll_tick(cx)).await, Tick::Silence);
+            assert_eq!(start.elapsed().as_secs(), 60);
+        });
+    }
+
+    #[test]
+    fn a_new_measurement_forgets_the_window() {
+        paused().block_on(async {
+            let start = Instant::now();
+            let timer = IdleTimer::new(Duration::from_secs(75));
+            timer.watch(start + Duration::from_secs(10));
+            timer.restart(start, Duration::from_secs(30));
+            assert_eq!(poll_fn(|cx| timer.poll_tick(cx)).await, Tick::Silence);
+            assert_eq!(start.elapsed().as_secs(), 30);
         });
     }
 }

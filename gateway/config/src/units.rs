@@ -15,12 +15,13 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
     number.checked_mul(milliseconds).map(Duration::from_millis)
 }
 
-/// Reads `64KiB` or `1MiB`, in bytes.
+/// Reads `64KiB`, `1MiB` or `4GiB`, in bytes.
 pub(crate) fn size(text: &str) -> Option<u64> {
     let (number, unit) = split(text)?;
     let bytes = match unit {
         "KiB" => 1 << 10,
         "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
         _ => return None,
     };
     number.checked_mul(bytes)
@@ -101,6 +102,7 @@ mod tests {
     fn sizes_are_binary() {
         assert_eq!(size("64KiB"), Some(65_536));
         assert_eq!(size("1MiB"), Some(1_048_576));
+        assert_eq!(size("4GiB"), Some(1 << 32));
         for text in [
             "",
             "64",
@@ -108,7 +110,7 @@ mod tests {
             "64KB",
             "64K",
             "KiB",
-            "1GiB",
+            "1TiB",
             "18446744073709551615KiB",
         ] {
             assert_eq!(size(text), None, "{text}");

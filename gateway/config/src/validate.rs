@@ -31,7 +31,10 @@ pub(crate) fn config(mut root: Section<'_>) -> Result<Config, Missing> {
     let timeouts = process::timeouts(root.section("timeouts"));
     let limits = limits::limits(
         root.section("limits"),
-        gateway.as_ref().map(|gateway| gateway.max_head).map_err(|missing| *missing),
+        gateway
+            .as_ref()
+            .map(|gateway| gateway.max_head)
+            .map_err(|missing| *missing),
     );
     let guard = root
         .optional_section("guard")

@@ -58,6 +58,9 @@ impl Answerer<'_, '_> {
             let websocket = self.request.websocket;
             let answer = parse_answer(bytes, self.worker.table(), method, websocket)
                 .map_err(|error| bad_answer(&error.to_string()))?;
+            if answer.head.fields().len() > self.worker.shared.limits.header_fields {
+                return Err(bad_answer("its head has too many fields"));
+            }
             match answer.head.status() {
                 // The gateway has answered `Expect` by itself.
                 100 => {}
@@ -84,10 +87,10 @@ impl Answerer<'_, '_> {
                     Err(error) => return Err(bad_answer(&error.to_string())),
                 }
             }
-            let read =
-                self.worker
-                    .buffers
-                    .read(self.upstream, self.buffer, HEAD_ROOM, Size::Large);
+            let read = self
+                .worker
+                .buffers
+                .read(self.upstream, self.buffer, HEAD_ROOM, Size::Large);
             match read.await {
                 Ok(0) => {
                     let detail = "the connection ended before the answer";

@@ -1,17 +1,18 @@
 //! One request on its way to a back-end, retried where that is safe.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 use policy::{Forward, Reason, Refusal, RequestId};
-use wire::Method;
+use wire::{Method, Version};
 use wire::h1::Request;
 
-use super::exchange::{Attempt, End, has_body};
+use super::exchange::{Attempt, End, departure, has_body};
 use super::report::Report;
 use super::{After, Client};
 use crate::outgoing::Outgoing;
-use crate::upstream::UpstreamError;
+use crate::upstream::{Busy, UpstreamError};
 use crate::worker::Worker;
 
 impl Client {
@@ -25,10 +26,32 @@ impl Client {
         id: RequestId<'_>,
         mut report: Report<'_>,
     ) -> After {
-        let Some(pool) = worker.shared.apps.get(forward.app).map(|app| app.pool) else {
+        let pool = worker.shared.apps.get(forward.app).map(|app| app.pool);
+        let Some((pool, gate)) = pool.and_then(|pool| Some((pool, worker.pools.gate(pool)?)))
+        else {
             // Policy's apps and these are made from one list.
             debug_assert!(false, "an app without its pool");
             return After::Abort;
+        };
+        let entered = tokio::select! {
+            biased;
+            entered = gate.enter() => entered,
+            _gone = departure(&self.transport, &mut self.buffer) => {
+                report.broken("the client went away while it waited for a slot of the pool");
+                report.finish();
+                return After::Abort;
+            }
+        };
+        let slot = match entered {
+            Ok(slot) => Cell::new(Some(slot)),
+            Err(busy) => {
+                let reason = match busy {
+                    Busy::Full => Reason::QueueFull,
+                    Busy::Timeout => Reason::QueueTimeout,
+                };
+                let refusal = refusal(seen, &forward, reason);
+                return self.refuse(worker, request, &refusal, report).await;
+            }
         };
         let mut head = BytesMut::with_capacity(HEAD_CAPACITY);
         forward.write_head(&worker.shared.policy, seen, request.body, id, &mut head);
@@ -70,9 +93,13 @@ impl Client {
                 forward: &forward,
                 head: head.clone(),
                 lease,
+                slot: &slot,
             };
             match attempt.run(self, &mut report).await {
                 End::Aborted => {
+                    if request.head.version() == Version::Http10 {
+                        self.reset_at_end();
+                    }
                     report.finish();
                     return After::Abort;
                 }
@@ -131,6 +158,14 @@ impl Client {
         report.failed(error);
         let refusal = refusal(seen, forward, Reason::Upstream(error.fault));
         self.refuse(worker, request, &refusal, report).await
+    }
+
+    /// Has the end of the connection seen to be no end of an answer. To HTTP/1.0 an answer may end
+    /// with its connection, and clients (curl is one) do not mind if close_notify is missing.
+    fn reset_at_end(&self) {
+        if let Err(error) = self.transport.reset_at_end() {
+            tracing::warn!(%error, "an answer that was cut short may look whole");
+        }
     }
 
     /// Has the client send its body; false if it is gone or takes nothing.

@@ -4,6 +4,7 @@ mod answer;
 mod body;
 mod exchange;
 mod forward;
+mod pace;
 mod progress;
 mod reply;
 mod report;
@@ -13,9 +14,9 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
-use policy::{Decision, Form, Lane, Reason, Refusal, Step, Stripped};
+use policy::{Decision, Form, Forward, Lane, Reason, Refusal, Step, Stripped};
 use tokio::time::{Duration, Instant, sleep, timeout};
-use wire::h1::{Body, HeadEnd, Request, parse_request};
+use wire::h1::{Body, HeadEnd, HeadError, Request, has_long_line, parse_request};
 
 use self::report::Report;
 use crate::buffers::Size;
@@ -117,14 +118,18 @@ impl Client {
                         return Next::Head(self.buffer.split_to(length).freeze());
                     }
                     Ok(None) if self.buffer.len() <= limit => {}
-                    Ok(_) => return Next::Refused(Reason::HeadTooLarge),
+                    Ok(_) => return Next::Refused(too_large(&self.buffer, worker)),
                     Err(error) => return Next::Refused(Reason::BadHead(error)),
                 }
             } else if worker.is_draining() {
                 return Next::Ended;
             }
             // Memory follows what has come, so that a slow head costs little.
-            let room = if begun { HEAD_READ_MORE } else { Size::Small.bytes() };
+            let room = if begun {
+                HEAD_READ_MORE
+            } else {
+                Size::Small.bytes()
+            };
             let buffers = &worker.buffers;
             let read = buffers.read(&self.transport, &mut self.buffer, room, Size::Small);
             tokio::select! {
@@ -149,6 +154,9 @@ impl Client {
     async fn handle(&mut self, worker: &Rc<Worker>, bytes: Bytes) -> After {
         let request = match parse_request(bytes, worker.table()) {
             Ok(request) => request,
+            Err(HeadError::FieldCount) => {
+                return self.refuse_head(worker, Reason::HeadTooLarge).await;
+            }
             Err(error) => return self.refuse_head(worker, Reason::BadHead(error)).await,
         };
         let mut fresh = std::mem::take(&mut self.id);
@@ -179,7 +187,17 @@ impl Client {
             peer: self.peer,
             sni: sni.as_deref(),
         };
-        let decision = self.decide(worker, &seen).await;
+        let decision = match oversized(worker, request) {
+            Some(reason) => Decision::Respond(Refusal {
+                reason,
+                app: None,
+                lane: Lane::Denied,
+                form: seen.form(),
+                client: self.peer,
+                stripped: Stripped::default(),
+            }),
+            None => self.decide(worker, &seen).await,
+        };
         match admit(worker, request, &seen, decision) {
             Decision::Forward(forward) => {
                 report.decided(
@@ -271,8 +289,7 @@ impl Client {
     }
 }
 
-/// What no pure decision can know: the rate of the discovery lane; and what concerns the message
-/// instead of the request.
+/// What no pure decision can know: rates; and what concerns the message instead of the request.
 fn admit(
     worker: &Worker,
     request: &Request,
@@ -286,16 +303,50 @@ fn admit(
         Some(Reason::ExpectationFailed)
     } else if exceeds(forward.body_limit, request.body) {
         Some(Reason::BodyTooLarge)
-    } else if forward.lane == Lane::Discovery {
-        let app = worker.shared.apps.get(forward.app);
-        app.and_then(|app| app.discovery.take(forward.client).err())
-            .map(|retry_after| Reason::TooManyRequests { retry_after })
     } else {
-        None
+        exhausted(worker, request, &forward)
     };
     match reason {
         Some(reason) => Decision::Respond(forward::refusal(seen, &forward, reason)),
         None => Decision::Forward(forward),
+    }
+}
+
+/// Whether a rate of the app has nothing left for a request; else it is charged.
+fn exhausted(worker: &Worker, request: &Request, forward: &Forward) -> Option<Reason> {
+    let app = worker.shared.apps.get(forward.app)?;
+    if forward.lane == Lane::Discovery
+        && let Err(retry_after) = app.discovery.take(forward.client)
+    {
+        return Some(Reason::TooManyRequests { retry_after });
+    }
+    let limited = app.rates.charge(forward, &request.head).err()?;
+    Some(Reason::RateLimited {
+        key: limited.key,
+        retry_after: limited.retry_after,
+    })
+}
+
+/// Whether a head that is within its size has too long a target, or too many fields.
+fn oversized(worker: &Worker, request: &Request) -> Option<Reason> {
+    let limits = &worker.shared.limits;
+    let head = &request.head;
+    let target = head.path().len() + head.query().map_or(0, |query| query.len() + 1);
+    if target > limits.target {
+        Some(Reason::TargetTooLong)
+    } else if head.fields().len() > limits.header_fields {
+        Some(Reason::HeadTooLarge)
+    } else {
+        None
+    }
+}
+
+/// What of a head is too large that is beyond its size.
+fn too_large(buffer: &[u8], worker: &Worker) -> Reason {
+    if has_long_line(buffer, worker.shared.limits.target) {
+        Reason::TargetTooLong
+    } else {
+        Reason::HeadTooLarge
     }
 }
 

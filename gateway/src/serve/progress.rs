@@ -1,12 +1,13 @@
 //! What the two directions of an exchange know of each other, and how long they may be silent.
 
 use std::cell::Cell;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::timer::IdleTimer;
+use super::pace::{Pace, Slow};
+use crate::timer::{IdleTimer, Tick};
 
 /// The state of one exchange or tunnel, shared by both directions.
 #[derive(Debug)]
@@ -26,6 +27,17 @@ pub(super) struct Progress<'a> {
     owed: Cell<bool>,
     /// The whole request is with the back-end.
     uploaded: Cell<bool>,
+    /// Judges the client's rate.
+    pace: Option<Pace<'a>>,
+}
+
+/// What ended an exchange's time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expired {
+    /// Nothing moved for too long.
+    Silent,
+    /// The client's body, or what it takes, moves too slowly.
+    Slow(Slow),
 }
 
 /// One direction.
@@ -51,9 +63,19 @@ impl<'a> Progress<'a> {
             answered: Cell::new(false),
             owed: Cell::new(owed),
             uploaded: Cell::new(false),
+            pace: None,
         };
         progress.rearm();
         progress
+    }
+
+    /// Also holds the client to a rate, while nothing but it is waited for.
+    pub(super) fn with_pace(mut self, pace: Option<Pace<'a>>) -> Self {
+        self.pace = pace;
+        if self.client_sends() {
+            self.rearm();
+        }
+        self
     }
 
     /// Notes that something moved.
@@ -93,10 +115,41 @@ impl<'a> Progress<'a> {
         self.timer.poll_expired(cx)
     }
 
+    /// Whether silence has lasted too long, or the client is too slow.
+    pub(super) fn poll_out_of_time(&self, cx: &mut Context<'_>) -> Poll<Expired> {
+        loop {
+            match ready!(self.timer.poll_tick(cx)) {
+                Tick::Silence => return Poll::Ready(Expired::Silent),
+                Tick::Window => {
+                    let Some(pace) = &self.pace else { continue };
+                    let takes = self.down.blocked.get();
+                    if let Some(slow) = pace.end_window(self.client_sends(), takes) {
+                        return Poll::Ready(Expired::Slow(slow));
+                    }
+                    // From now, and not from when it should have ended: a process that stood
+                    // still must not count that against its clients.
+                    self.timer.watch(Instant::now() + pace.window());
+                }
+            }
+        }
+    }
+
+    /// Whether the client owes its body and nobody else delays it.
+    fn client_sends(&self) -> bool {
+        self.owed.get() && !self.up.blocked.get()
+    }
+
     /// The one place that says how long silence may last.
     fn rearm(&self) {
         let waiting = self.up.blocked.get() || self.down.blocked.get() || self.owed.get();
         let period = if waiting { &self.short } else { &self.long };
-        self.timer.restart(Instant::now(), period.get());
+        let now = Instant::now();
+        self.timer.restart(now, period.get());
+        if let Some(pace) = &self.pace
+            && (self.down.blocked.get() || self.client_sends())
+        {
+            pace.restart();
+            self.timer.watch(now + pace.window());
+        }
     }
 }

@@ -13,16 +13,19 @@ use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 pub(crate) use client::Connector;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 pub(crate) use server::Acceptor;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::outgoing::Outgoing;
+use crate::tcp_info::{Traffic, traffic};
 
 /// A byte stream, encrypted or not.
 ///
@@ -115,6 +118,17 @@ impl Transport {
         })
     }
 
+    /// What the kernel has exchanged with the peer so far.
+    pub(crate) fn traffic(&self) -> io::Result<Traffic> {
+        self.with(|io| traffic(io.socket()))
+    }
+
+    /// Lets the kernel drop what it has not sent when the connection ends, and reset it: a peer
+    /// that takes nothing would make it keep that for long.
+    pub(crate) fn reset_at_end(&self) -> io::Result<()> {
+        self.with(|io| SockRef::from(io.socket()).set_linger(Some(Duration::ZERO)))
+    }
+
     fn new(io: Io) -> Self {
         Self {
             io: RefCell::new(io),
@@ -123,6 +137,16 @@ impl Transport {
 
     fn with<R>(&self, f: impl FnOnce(&mut Io) -> R) -> R {
         f(&mut self.io.borrow_mut())
+    }
+}
+
+impl Io {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Client(io) => io.get_ref().0,
+            Self::Plain(io) => io,
+            Self::Server(io) => io.get_ref().0,
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! The legs to the back-ends: connecting, and a keep-alive pool for each worker.
 
 mod connect;
+mod gate;
 mod pool;
 
 use std::io;
 
-use config::Diagnostic;
+use config::{Capacity, Diagnostic};
 pub(crate) use connect::Server;
+pub(crate) use gate::{Busy, Gate, Share, Slot};
 use policy::Fault;
 pub(crate) use pool::{Lease, Pools};
 
@@ -50,7 +52,14 @@ fn tls_cause(error: &io::Error) -> Option<&rustls::Error> {
 #[derive(Debug, Default)]
 pub(crate) struct Backends {
     /// By pool index.
-    pools: Vec<Vec<Server>>,
+    pools: Vec<Backend>,
+}
+
+/// One pool.
+#[derive(Debug)]
+struct Backend {
+    servers: Vec<Server>,
+    capacity: Capacity,
 }
 
 impl Backends {
@@ -61,7 +70,10 @@ impl Backends {
             |server: &config::Server| Server::new(server).map_err(|fault| faults.push(fault)).ok();
         let pools = pools
             .iter()
-            .map(|pool| pool.servers.iter().filter_map(&mut prepare).collect())
+            .map(|pool| Backend {
+                servers: pool.servers.iter().filter_map(&mut prepare).collect(),
+                capacity: pool.capacity,
+            })
             .collect();
         if faults.is_empty() {
             Ok(Self { pools })
@@ -72,11 +84,11 @@ impl Backends {
 
     /// The servers of one pool.
     pub(crate) fn servers(&self, pool: usize) -> &[Server] {
-        self.pools.get(pool).map_or(&[], Vec::as_slice)
+        self.pools.get(pool).map_or(&[], |pool| &pool.servers)
     }
 
-    /// How many pools there are.
-    fn len(&self) -> usize {
-        self.pools.len()
+    /// What each pool takes.
+    fn capacities(&self) -> impl Iterator<Item = Capacity> {
+        self.pools.iter().map(|pool| pool.capacity)
     }
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::time::{Instant, sleep};
 
-use super::{Backends, Server, UpstreamError};
+use super::{Backends, Gate, Server, Share, UpstreamError};
+use crate::telemetry::Cells;
 use crate::tls::Transport;
 
 /// The idle connections of one worker, by pool and server.
@@ -16,6 +17,7 @@ use crate::tls::Transport;
 pub(crate) struct Pools {
     backends: Arc<Backends>,
     idle: Vec<Idle>,
+    gates: Vec<Rc<Gate>>,
     connect_limit: Duration,
     idle_limit: Duration,
     sweeping: Cell<bool>,
@@ -48,8 +50,13 @@ pub(crate) struct Lease {
 }
 
 impl Pools {
-    /// Empty pools.
-    pub(crate) fn new(backends: Arc<Backends>, timeouts: &config::Timeouts) -> Rc<Self> {
+    /// Empty pools, and a worker's share of what they take.
+    pub(crate) fn new(
+        backends: Arc<Backends>,
+        timeouts: &config::Timeouts,
+        share: Share,
+        cells: &Arc<Cells>,
+    ) -> Rc<Self> {
         let servers = |pool| {
             backends
                 .servers(pool)
@@ -57,15 +64,20 @@ impl Pools {
                 .map(|_| RefCell::default())
                 .collect()
         };
-        let idle = (0..backends.len())
-            .map(|pool| Idle {
+        let capacities = || backends.capacities().enumerate();
+        let idle = capacities()
+            .map(|(pool, _)| Idle {
                 servers: servers(pool),
                 turn: Cell::new(0),
             })
             .collect();
+        let gates = capacities()
+            .map(|(pool, capacity)| Gate::new(pool, capacity, share, Arc::clone(cells)))
+            .collect();
         Rc::new(Self {
             backends,
             idle,
+            gates,
             connect_limit: timeouts.connect,
             idle_limit: timeouts.pool,
             sweeping: Cell::new(false),
@@ -107,6 +119,11 @@ impl Pools {
         Err(failure.unwrap_or_else(|| {
             UpstreamError::new(policy::Fault::Connect, "the pool has no servers")
         }))
+    }
+
+    /// What a request to the pool needs before it takes a connection.
+    pub(crate) fn gate(&self, pool: usize) -> Option<&Rc<Gate>> {
+        self.gates.get(pool)
     }
 
     /// The server of a lease.

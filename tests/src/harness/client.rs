@@ -171,6 +171,11 @@ impl Client {
         }
     }
 
+    /// Reads and drops at most so many bytes; how many, or how the connection broke.
+    pub fn read_some(&mut self, most: usize) -> std::io::Result<usize> {
+        self.read(&mut vec![0; most])
+    }
+
     /// Fails the test unless the connection ends, in whatever way, without another byte.
     #[track_caller]
     pub fn expect_end(&mut self) {

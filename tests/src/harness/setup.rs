@@ -312,6 +312,12 @@ impl Pool {
         }
     }
 
+    /// One more line in `[[pool]]`.
+    pub fn line(mut self, line: &str) -> Self {
+        self.lines.push(line.to_owned());
+        self
+    }
+
     /// Mutual TLS, with a certificate and key in the directory (`STEM.pem`, `STEM.key`).
     pub fn mutual(mut self, stem: &str) -> Self {
         self.lines[0] = "tls = \"mutual\"".to_owned();

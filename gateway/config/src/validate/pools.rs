@@ -1,6 +1,7 @@
 //! `[[pool]]`.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use rustls_pki_types::{DnsName, ServerName};
 use wire::Authority;
@@ -11,7 +12,7 @@ use super::names::Names;
 use crate::context::Missing;
 use crate::raw::Section;
 use crate::value::Text;
-use crate::{Pool, Server, ServerAddress};
+use crate::{Capacity, Pool, Server, ServerAddress};
 
 pub(super) struct Pools<'a> {
     pub(super) names: Names<'a>,
@@ -53,10 +54,22 @@ fn pool<'a>(
     let servers = all(servers
         .into_iter()
         .map(|section| server(section, tls, &shared)));
+    let in_flight = section.number("in_flight", 1024, 1..=1_000_000);
+    let queue = section.number("queue", 256, 0..=1_000_000);
+    let queue_wait = section.duration(
+        "queue_wait",
+        Duration::from_secs(10),
+        Duration::from_millis(1),
+    );
     section.finish();
     Ok(Pool {
         name: name?.into(),
         servers: servers?,
+        capacity: Capacity {
+            in_flight: in_flight?,
+            queue: queue?,
+            queue_wait: queue_wait?,
+        },
     })
 }
 

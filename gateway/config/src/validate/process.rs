@@ -10,7 +10,7 @@ use super::networks;
 use crate::context::{Context, Missing};
 use crate::raw::Section;
 use crate::value::{Text, Value};
-use crate::{AccessLog, Level, Log, Origin, Timeouts, units};
+use crate::{AccessLog, Level, Log, Origin, Timeouts};
 
 pub(super) struct Gateway {
     pub(super) workers: Option<NonZeroUsize>,
@@ -137,14 +137,8 @@ fn workers(value: &Value<'_>) -> Result<Option<NonZeroUsize>, Missing> {
 
 fn max_head(value: &Value<'_>) -> Result<usize, Missing> {
     let expected = r#"bytes or a size from "8KiB" to "1MiB""#;
-    let size = if value.is_integer() {
-        u64::try_from(value.integer(expected)?).ok()
-    } else {
-        units::size(value.text(expected)?.as_str())
-    };
-    size.filter(|size| (8 << 10..=1 << 20).contains(size))
-        .and_then(|size| usize::try_from(size).ok())
-        .ok_or_else(|| value.unexpected(expected))
+    let size = value.size(expected, 8 << 10..=1 << 20)?;
+    usize::try_from(size).map_err(|_| value.unexpected(expected))
 }
 
 fn access_log(context: &Context<'_>, value: &Value<'_>) -> Result<AccessLog, Missing> {

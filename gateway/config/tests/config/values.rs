@@ -4,7 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use gateway_config::{
-    AccessLog, AppExtra, BodyRate, Capacity, Level, Limits, Log, Method, Rate, ServerAddress, ServerTls, Timeouts,
+    AccessLog, AppExtra, BodyRate, Capacity, Level, Limits, Log, Method, Rate, ServerAddress,
+    ServerTls, Timeouts,
 };
 use policy::{Kind, Lane, RateKey, WebOrigin, WebsocketOrigins};
 use rustls_pki_types::ServerName;

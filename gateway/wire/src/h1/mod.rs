@@ -19,4 +19,4 @@ pub use emit::{
 };
 pub use end::HeadEnd;
 pub use error::{ChunkError, HeadError};
-pub use request::{Body, Request, parse_request};
+pub use request::{Body, Request, has_long_line, parse_request};

@@ -101,6 +101,13 @@ pub fn parse_request(bytes: Bytes, table: Vec<Field>) -> Result<Request, HeadErr
     })
 }
 
+/// Whether the request line of a head that grew too large does not end within `most` bytes: then
+/// it is the target that is too long, and not the fields (RFC 9112 §3).
+pub fn has_long_line(head: &[u8], most: usize) -> bool {
+    let line = head.get(..most);
+    line.is_some_and(|line| memchr::memchr(b'\n', line).is_none())
+}
+
 /// `method SP request-target SP HTTP-version` (RFC 9112 §3).
 struct RequestLine<'a> {
     method: &'a [u8],
@@ -185,6 +192,19 @@ mod tests {
         assert_eq!(request.body, Body::Length(12));
         assert!(request.keep_alive && !request.websocket);
         assert!(!request.expects_continue && !request.expects_other);
+    }
+
+    #[test]
+    fn a_long_line_is_told_from_long_fields() {
+        for (head, most, expected) in [
+            (&b"GET /aaaa"[..], 9, true),
+            (b"GET /aaaa", 10, false),
+            (b"GET /\r\nA: b", 9, false),
+            (b"GET /aaa\r\nA: b", 9, true),
+            (b"", 0, true),
+        ] {
+            assert_eq!(has_long_line(head, most), expected, "{head:?}");
+        }
     }
 
     #[test]

@@ -1,0 +1,217 @@
+//! Requests in flight to a pool, and those that wait.
+
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use gateway_tests::harness::{
+    ALICE, App, Backend, Client, Gateway, HANDSHAKE, OK, Pool, Request, Setup, poll,
+};
+
+#[test]
+fn requests_wait_in_line_and_leave_it() {
+    let (backend, release) = holding();
+    let gateway = gateway(&backend, &["in_flight = 1", "queue = 2"]);
+    let ask = |target: &str, waiting: f64| {
+        let mut client = gateway.client();
+        client.send(&Request::get(target).by(&ALICE).bytes());
+        gauges(&gateway, 1.0, waiting);
+        client
+    };
+    let mut first = ask("/1", 0.0);
+    let second = ask("/2", 1.0);
+    let mut third = ask("/3", 2.0);
+    let answer = gateway.ask(&Request::get("/4").by(&ALICE)).expect_json(503);
+    assert_eq!(answer.field("retry-after"), Some("1"));
+    gateway.counted(REFUSALS, &[("reason", "queue_full")], 1.0);
+    gateway.logged("the reason", |line| line["reason"] == "queue_full");
+
+    // Who goes away makes room, and is not sent to the back-end.
+    drop(second);
+    gauges(&gateway, 1.0, 1.0);
+    gateway.logged("the departure", |line| line["path"] == "/2");
+    let mut fifth = ask("/5", 2.0);
+
+    for client in [&mut first, &mut third, &mut fifth] {
+        release.send(()).unwrap();
+        client.answer().expect(200);
+    }
+    gauges(&gateway, 0.0, 0.0);
+    let targets: Vec<_> = backend.take().into_iter().map(|one| one.target).collect();
+    assert_eq!(targets, ["/1", "/3", "/5"]);
+    // The same connections go on.
+    release.send(()).unwrap();
+    first.ask(&Request::get("/6").by(&ALICE)).expect(200);
+}
+
+#[test]
+fn waiting_has_an_end() {
+    let (backend, release) = holding();
+    let lines = ["in_flight = 1", "queue = 5", "queue_wait = \"500ms\""];
+    let gateway = gateway(&backend, &lines);
+    let mut first = gateway.client();
+    first.send(&Request::get("/1").by(&ALICE).bytes());
+    gauges(&gateway, 1.0, 0.0);
+    let started = Instant::now();
+    let mut second = gateway.client();
+    let answer = second.ask(&Request::get("/2").by(&ALICE)).expect_json(503);
+    assert!(started.elapsed() >= Duration::from_millis(500));
+    assert_eq!(answer.field("retry-after"), Some("1"));
+    let page = second.ask(&Request::get("/2").by(&ALICE).navigating());
+    assert!(
+        page.expect(503)
+            .text()
+            .contains("<h1>Application busy</h1>")
+    );
+    gateway.counted(REFUSALS, &[("reason", "queue_timeout")], 2.0);
+    // Whoever had the slot is none the worse for it, and then it is free.
+    release.send(()).unwrap();
+    first.answer().expect(200);
+    release.send(()).unwrap();
+    second.ask(&Request::get("/3").by(&ALICE)).expect(200);
+}
+
+#[test]
+fn every_way_out_gives_the_slot_back() {
+    let (backend, release) = holding();
+    let gateway = gateway(&backend, &["in_flight = 1", "queue = 0"]);
+    // Clients that go away, back-ends that fail, tunnels that last.
+    let mut gone = gateway.client();
+    gone.send(&Request::get("/gone").by(&ALICE).bytes());
+    gauges(&gateway, 1.0, 0.0);
+    drop(gone);
+    gauges(&gateway, 0.0, 0.0);
+
+    gateway
+        .ask(&Request::get("/broken").by(&ALICE))
+        .expect_json(502);
+    gauges(&gateway, 0.0, 0.0);
+
+    let mut tunnel = gateway.client();
+    let handshake = Request::get("/tunnel").by(&ALICE).fields(HANDSHAKE);
+    let handshake = handshake.field("Origin", "https://connect.test");
+    tunnel.send(&handshake.bytes());
+    assert_eq!(tunnel.answer_head().status, 101);
+    gauges(&gateway, 0.0, 0.0);
+    release.send(()).unwrap();
+    gateway.ask(&Request::get("/x").by(&ALICE)).expect(200);
+    // Control: a request keeps it.
+    let mut pending = gateway.client();
+    pending.send(&Request::get("/pending").by(&ALICE).bytes());
+    gauges(&gateway, 1.0, 0.0);
+    gateway.ask(&Request::get("/x").by(&ALICE)).expect_json(503);
+    release.send(()).unwrap();
+    pending.answer().expect(200);
+}
+
+#[test]
+fn pools_are_apart() {
+    let (full, release) = holding();
+    let other = Backend::recording();
+    let url = "https://connect.test/other/";
+    let gateway = Setup::new()
+        .line("gateway", "workers = 1")
+        .pool(pool("connect", &full, &["in_flight = 1", "queue = 0"]))
+        .pool(Pool::plain("other", other.address()))
+        .app(App::connect())
+        .app(App::new("other", "generic", url, "staff", "other"))
+        .start();
+    let mut pending = gateway.client();
+    pending.send(&Request::get("/pending").by(&ALICE).bytes());
+    gauges(&gateway, 1.0, 0.0);
+    gateway.ask(&Request::get("/x").by(&ALICE)).expect(503);
+    gateway
+        .ask(&Request::get("/other/x").by(&ALICE))
+        .expect(200);
+    release.send(()).unwrap();
+    pending.answer().expect(200);
+}
+
+#[test]
+fn each_worker_has_its_share() {
+    let (backend, release) = holding();
+    let gateway = Setup::new()
+        .line("gateway", "workers = 2")
+        .pool(pool("connect", &backend, &["in_flight = 2", "queue = 0"]))
+        .app(App::connect())
+        .start();
+    // Connections spread over the workers as the kernel likes: sooner or later both have one.
+    let mut pending = Vec::<Client>::new();
+    while pending.len() < 2 {
+        let mut client = gateway.client();
+        client.send(&Request::get("/x").by(&ALICE).bytes());
+        let taken = pending.len() as f64;
+        let begun = poll::until("a slot or a refusal", || {
+            let metrics = gateway.metrics();
+            let begun = metrics.sum(IN_FLIGHT, &[]) > taken;
+            (begun || !client.is_silent(Duration::from_millis(1))).then_some(begun)
+        });
+        match begun {
+            true => pending.push(client),
+            false => drop(client.answer().expect(503)),
+        }
+    }
+    for _ in 0..8 {
+        gateway.ask(&Request::get("/y").by(&ALICE)).expect(503);
+    }
+    for client in &mut pending {
+        release.send(()).unwrap();
+        release.send(()).unwrap();
+        client.answer().expect(200);
+    }
+}
+
+fn gateway(backend: &Backend, lines: &[&str]) -> Gateway {
+    Setup::new()
+        .line("gateway", "workers = 1")
+        .pool(pool("connect", backend, lines))
+        .app(App::connect())
+        .start()
+}
+
+fn pool(name: &str, backend: &Backend, lines: &[&str]) -> Pool {
+    let pool = Pool::plain(name, backend.address());
+    lines.iter().fold(pool, |pool, line| pool.line(line))
+}
+
+/// Waits until so many requests are in flight and so many wait.
+#[track_caller]
+fn gauges(gateway: &Gateway, in_flight: f64, queued: f64) {
+    poll::until(&format!("{in_flight} in flight, {queued} queued"), || {
+        let metrics = gateway.metrics();
+        let pool = [("pool", "connect")];
+        let now = (metrics.sum(IN_FLIGHT, &pool), metrics.sum(QUEUED, &pool));
+        (now == (in_flight, queued)).then_some(())
+    });
+}
+
+/// A back-end that answers each request when it is let, resets for `/broken`, upgrades `/tunnel`.
+fn holding() -> (Backend, Sender<()>) {
+    let (release, held): (Sender<()>, Receiver<()>) = channel();
+    let held = Mutex::new(held);
+    let backend = Backend::scripted(move |conn| {
+        while let Some(request) = conn.request() {
+            match request.target.as_str() {
+                "/broken" => return conn.reset(),
+                "/gone" => return drop(conn.read_out()),
+                "/tunnel" => {
+                    conn.send(SWITCHING);
+                    conn.read_out();
+                    return;
+                }
+                _ => {}
+            }
+            if held.lock().unwrap().recv().is_err() || !conn.send(OK) {
+                return;
+            }
+        }
+    });
+    (backend, release)
+}
+
+const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
+    Upgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
+const REFUSALS: &str = "connect_gateway_refusals_total";
+const IN_FLIGHT: &str = "connect_gateway_upstream_in_flight";
+const QUEUED: &str = "connect_gateway_upstream_queued";

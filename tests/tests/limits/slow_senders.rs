@@ -1,0 +1,201 @@
+//! Clients that send slowly: heads, bodies, and what only looks slow.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use gateway_tests::harness::{ALICE, Backend, Client, Gateway, Request, Setup, scale};
+
+use crate::others::Others;
+
+#[test]
+fn a_slow_head_ends_in_time() {
+    let backend = Backend::recording();
+    let gateway = Setup::connect(&backend)
+        .line("timeouts", "head = \"1s\"")
+        .start();
+    let others = Others::on(gateway.client());
+    let started = Instant::now();
+    let mut clients: Vec<_> = (0..scale(20, 200)).map(|_| gateway.client()).collect();
+    for client in &mut clients {
+        client.send(b"GET /slow HTTP/1.1\r\nHost: connect.test\r\n");
+    }
+    // Every one of them goes on sending fields, as slowhttptest does.
+    let mut open: Vec<_> = clients.iter_mut().collect();
+    while !open.is_empty() {
+        open.retain_mut(|client| {
+            let sent = client.try_send(b"X-a: b\r\n").is_ok();
+            sent && client.is_silent(Duration::from_millis(5))
+        });
+    }
+    assert!(started.elapsed() >= Duration::from_secs(1));
+    for client in &mut clients {
+        client.answer().expect_json(408);
+    }
+    gateway.counted(
+        REFUSALS,
+        &[("reason", "head_timeout")],
+        clients.len() as f64,
+    );
+    others.are_served();
+    assert!(!backend.saw(b"/slow"));
+}
+
+#[test]
+fn a_slow_body_is_refused() {
+    let backend = Backend::recording();
+    // 3,000 bytes in each window.
+    let gateway = limited(&backend, 10_000, "300ms");
+    let others = Others::on(gateway.client());
+    for (count, framing, part) in [
+        (1.0, ("Content-Length", "100000"), &b"x"[..]),
+        (2.0, ("Transfer-Encoding", "chunked"), b"1\r\nx\r\n"),
+    ] {
+        let request = Request::new("POST", "/slow").by(&ALICE);
+        let mut client = gateway.client();
+        client.send(&request.field(framing.0, framing.1).bytes());
+        trickle(&mut client, part);
+        let answer = client.answer().expect_json(408);
+        assert_eq!(answer.field("connection"), Some("close"));
+        gateway.counted(REFUSALS, &[("reason", "body_too_slow")], count);
+        gateway.counted(SLOW, &[("direction", "in")], count);
+    }
+    gateway.logged("the reason", |line| {
+        line["path"] == "/slow" && line["reason"] == "body_too_slow"
+    });
+    others.are_served();
+    assert!(
+        backend
+            .requests()
+            .iter()
+            .all(|one| one.target != "/slow" || !one.complete)
+    );
+}
+
+#[test]
+fn a_slow_body_behind_an_answer_ends_the_connection() {
+    let backend = Backend::scripted(|conn| {
+        while let Some(head) = conn.head() {
+            if head.target == "/fine" {
+                conn.send(gateway_tests::harness::OK);
+                continue;
+            }
+            conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nbegun");
+            // It waits for the body before it goes on.
+            conn.read_out();
+        }
+    });
+    let gateway = limited(&backend, 10_000, "300ms");
+    let others = Others::on(gateway.client());
+    let mut client = gateway.client();
+    let request = Request::new("POST", "/slow").by(&ALICE);
+    client.send(&request.field("Content-Length", "100000").bytes());
+    assert_eq!(client.answer_head().status, 200);
+    assert_eq!(client.raw(5), b"begun");
+    trickle(&mut client, b"x");
+    client.expect_end();
+    gateway.counted(SLOW, &[("direction", "in")], 1.0);
+    let line = gateway.logged("the end", |line| line["path"] == "/slow");
+    let error = line["error"].as_str().unwrap();
+    assert!(error.contains("more slowly than body_rate"), "{error}");
+    others.are_served();
+}
+
+/// A record is decrypted when it is whole, so that no byte of it shows before; the rate is that of
+/// the bytes on the wire.
+#[test]
+fn a_steady_upload_is_not_slow() {
+    let backend = Backend::recording();
+    // 200 bytes in each window, and no silence of plaintext would be allowed for long enough.
+    let gateway = limited(&backend, 400, "500ms");
+    // 4,000 bytes a second: 16 KiB, one record, in four seconds.
+    let mut client = gateway.client_by(throttled(gateway.address(), 200, 50));
+    let body = vec![b'x'; 16_000];
+    let request = Request::post("/steady", &body).by(&ALICE);
+    let started = Instant::now();
+    client.ask(&request).expect(200);
+    assert!(
+        started.elapsed() > Duration::from_secs(3),
+        "it was not slow"
+    );
+    assert_eq!(backend.one().body, body);
+    assert_eq!(gateway.metrics().sum(SLOW, &[]), 0.0);
+}
+
+/// That a back-end is slow, to take a body or to answer, is not the client's fault.
+#[test]
+fn a_slow_back_end_is_not_the_clients_fault() {
+    let backend = Backend::scripted(|conn| {
+        let Some(head) = conn.head() else { return };
+        std::thread::sleep(SLOWNESS);
+        conn.body_of(&head).unwrap();
+        std::thread::sleep(SLOWNESS);
+        conn.send(gateway_tests::harness::OK);
+    });
+    let gateway = limited(&backend, 1_000_000, "200ms");
+    let mut client = gateway.client();
+    // More than the buffers between here and there hold.
+    let body = vec![b'x'; 32 << 20];
+    client
+        .ask(&Request::post("/x", &body).by(&ALICE))
+        .expect(200);
+    assert_eq!(gateway.metrics().sum(SLOW, &[]), 0.0);
+}
+
+#[test]
+fn without_a_rate_any_will_do() {
+    let backend = Backend::recording();
+    let gateway = limited(&backend, 0, "100ms");
+    let mut client = gateway.client();
+    let request = Request::new("POST", "/x").by(&ALICE);
+    client.send(&request.field("Content-Length", "10").bytes());
+    for _ in 0..9 {
+        client.send(b"x");
+        assert!(client.is_silent(Duration::from_millis(100)));
+    }
+    client.send(b"x");
+    client.answer().expect(200);
+}
+
+fn limited(backend: &Backend, rate: u32, window: &str) -> Gateway {
+    Setup::connect(backend)
+        .line("limits", &format!("body_rate = {rate}"))
+        .line("limits", &format!("body_window = \"{window}\""))
+        .start()
+}
+
+/// Sends a little again and again, until something comes back or the connection ends.
+fn trickle(client: &mut Client, part: &[u8]) {
+    while client.try_send(part).is_ok() && client.is_silent(Duration::from_millis(20)) {}
+}
+
+/// A relay that passes so many bytes on every so many milliseconds.
+fn throttled(to: SocketAddr, bytes: usize, millis: u64) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (client, _) = listener.accept().unwrap();
+        let gateway = TcpStream::connect(to).unwrap();
+        gateway.set_nodelay(true).unwrap();
+        let back = (gateway.try_clone().unwrap(), client.try_clone().unwrap());
+        std::thread::spawn(move || relay(back.0, back.1, 65_536, Duration::ZERO));
+        relay(client, gateway, bytes, Duration::from_millis(millis));
+    });
+    address
+}
+
+fn relay(mut from: TcpStream, mut to: TcpStream, bytes: usize, pause: Duration) {
+    let mut part = vec![0; bytes];
+    while let Ok(count) = from.read(&mut part)
+        && count > 0
+        && to.write_all(&part[..count]).is_ok()
+    {
+        std::thread::sleep(pause);
+    }
+}
+
+/// Several windows.
+const SLOWNESS: Duration = Duration::from_millis(1500);
+
+const REFUSALS: &str = "connect_gateway_refusals_total";
+const SLOW: &str = "connect_gateway_slow_clients_total";
