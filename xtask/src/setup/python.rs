@@ -1,4 +1,4 @@
-//! The Python clients, in a virtual environment of their own.
+//! The Python clients and applications, in a virtual environment of their own.
 
 use std::fs;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ pub(crate) fn install(workspace: &Workspace) -> Result<()> {
         return Ok(());
     }
     eprintln!(
-        "setup: installing the Python clients that tests run, into {}",
+        "setup: installing the Python clients and applications that tests run, into {}",
         workspace.python().display()
     );
     run(Command::new("python3")
