@@ -5,3 +5,4 @@ pub mod attacker;
 pub mod double;
 pub mod harness;
 pub mod host;
+pub mod relay;

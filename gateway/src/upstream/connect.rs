@@ -1,12 +1,15 @@
 //! One new connection to one server.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Diagnostic, ServerAddress};
 use policy::Fault;
 use socket2::SockRef;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::{UpstreamError, tls_cause};
@@ -20,6 +23,9 @@ pub(crate) struct Server {
     port: u16,
     url: Box<str>,
     connector: Connector,
+    /// Lookups of its name that may yet begin: each holds a thread until the resolver answers, even
+    /// if nobody waits for it any more.
+    lookups: Arc<Semaphore>,
 }
 
 impl Server {
@@ -30,6 +36,7 @@ impl Server {
             port: server.port,
             url: server.url.clone(),
             connector: Connector::new(&server.tls)?,
+            lookups: Arc::new(Semaphore::new(LOOKUPS)),
         })
     }
 
@@ -49,6 +56,10 @@ impl Server {
     }
 
     async fn connect_unlimited(&self) -> Result<Transport, UpstreamError> {
+        #[cfg(test)]
+        if let Some(dialled) = crate::simulation::dial() {
+            return dialled;
+        }
         let stream = match &self.address {
             ServerAddress::Ip(ip) => self.tcp(SocketAddr::new(*ip, self.port)).await?,
             ServerAddress::Name(name) => self.tcp_by_name(name).await?,
@@ -70,8 +81,18 @@ impl Server {
                 format!("resolving {name} for {}: {why}", self.url),
             )
         };
-        let addresses = lookup_host((name, self.port)).await;
-        let addresses = addresses.map_err(|error| unresolved(&error.to_string()))?;
+        let permit = Arc::clone(&self.lookups).acquire_owned().await;
+        let permit = permit.map_err(|error| unresolved(&error.to_string()))?;
+        let (host, port) = (name.to_owned(), self.port);
+        let lookup = spawn_blocking(move || {
+            let addresses = (host, port).to_socket_addrs();
+            drop(permit);
+            addresses
+        });
+        let addresses = lookup
+            .await
+            .map_err(|error| unresolved(&error.to_string()))?
+            .map_err(|error| unresolved(&error.to_string()))?;
         let mut last = unresolved("no address");
         for address in addresses {
             match self.tcp(address).await {
@@ -95,3 +116,7 @@ impl Server {
         })
     }
 }
+
+/// How many lookups of one name run at once, for all workers. Answers take a millisecond or so; a
+/// resolver that hangs holds no more threads than this.
+const LOOKUPS: usize = 4;
