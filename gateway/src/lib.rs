@@ -24,6 +24,7 @@ mod guarded;
 mod limit;
 mod listen;
 mod logging;
+mod memory;
 mod operator_http;
 mod outgoing;
 mod rates;
@@ -32,6 +33,8 @@ mod request_id;
 mod run;
 mod serve;
 mod shared;
+#[cfg(test)]
+mod simulation;
 mod slice;
 mod tcp_info;
 mod telemetry;

@@ -1,7 +1,6 @@
 //! Boot and end: everything is loaded and bound before anything is served; a signal drains.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -15,9 +14,10 @@ use tokio::time::Instant;
 
 use crate::admin::Admin;
 use crate::admission::Admission;
-use crate::auth::{Authenticator, FailureCause};
+use crate::auth::{self, Authenticator, FailureCause};
 use crate::cli::Failure;
 use crate::confine::confine;
+use crate::descriptors::Ceiling;
 use crate::guarded::Guarded;
 use crate::listen::{Bound, bind, bind_admin};
 use crate::shared::{AppShared, Front, Shared};
@@ -94,7 +94,7 @@ pub(crate) fn run(config: &Path, ready_file: Option<PathBuf>) -> Result<(), Fail
 }
 
 /// Makes what all workers share; every fault is one of the configuration.
-fn assemble(config: Config, workers: usize) -> Result<(Arc<Shared>, AccessLogWriter), Failure> {
+pub(crate) fn assemble(config: Config, workers: usize) -> Result<(Arc<Shared>, AccessLogWriter), Failure> {
     let mut diagnostics = Vec::new();
     let mut fronts = Vec::new();
     for listener in &config.listeners {
@@ -130,9 +130,7 @@ fn assemble(config: Config, workers: usize) -> Result<(Arc<Shared>, AccessLogWri
     });
     let log = AccessLogWriter::start(&config.log.access, Arc::clone(&telemetry))
         .map_err(|error| log_fault(&config, &error))?;
-    // Hashing must not starve the workers: half of the CPUs, at least one.
-    let hashing = NonZeroUsize::new(workers / 2).unwrap_or(NonZeroUsize::MIN);
-    let authenticator = Authenticator::new(config.realms, hashing)
+    let authenticator = Authenticator::new(config.realms, auth::threads(workers))
         .map_err(|error| Failure::Work(format!("authentication: {error}")))?;
     let sessions = Arc::clone(&authenticator);
     telemetry.set_sessions(move || sessions.session_count() as u64);
@@ -143,6 +141,7 @@ fn assemble(config: Config, workers: usize) -> Result<(Arc<Shared>, AccessLogWri
         policy: config.policy,
         listeners: fronts,
         admission: Admission::new(config.limits),
+        ceiling: Ceiling::of_process(),
         workers,
         limits: config.limits,
         max_head: config.max_head,

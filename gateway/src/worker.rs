@@ -135,7 +135,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    fn new(
+    pub(crate) fn new(
         shared: Arc<Shared>,
         index: usize,
         cells: Arc<Cells>,
@@ -335,4 +335,4 @@ pub(crate) const TUNNEL_CLOSING: Duration = Duration::from_secs(2);
 const LOG_DELAY: Duration = Duration::from_millis(100);
 
 /// Field tables kept for reuse; as many as requests are parsed at once, roughly.
-const TABLES_KEPT: usize = 64;
+pub(crate) const TABLES_KEPT: usize = 64;
