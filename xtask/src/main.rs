@@ -1,4 +1,4 @@
-//! Developer tasks: `cargo xtask setup | build-ebpf | bench | demo | test | prove | fuzz | vm`.
+//! Developer tasks: `cargo xtask setup | build-ebpf | bench | demo | test | prove | fuzz | soak | vm`.
 
 mod bench;
 mod command;
@@ -7,6 +7,7 @@ mod ebpf;
 mod fuzz;
 mod launch;
 mod setup;
+mod soak;
 mod suite;
 mod vm;
 mod workspace;
@@ -70,6 +71,10 @@ fn run(task: Task) -> Result<ExitCode> {
             setup::run(&workspace, level)?;
             setup::ebpf(&workspace)?;
             Ok(ExitCode::SUCCESS)
+        }
+        Task::Soak { minutes, seed } => {
+            setup::run(&workspace, setup::Level::Build)?;
+            soak::run(&workspace, Duration::from_secs(minutes * 60), seed)
         }
         Task::Test => suite::run(&workspace, Scale::Short),
         Task::Vm {
@@ -141,6 +146,16 @@ enum Task {
         /// Also what the tests need: real clients, a browser, cargo-deny, cargo-fuzz.
         #[arg(long)]
         test: bool,
+    },
+    /// Load the gateway with everything at once, with faults at random on both sides; fail if one
+    /// error is unexplained, or if it grew.
+    Soak {
+        /// How long.
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+        minutes: u64,
+        /// The seed that an earlier run printed.
+        #[arg(long)]
+        seed: Option<u64>,
     },
     /// Check and test everything; the last line counts what passed and what failed.
     Test,

@@ -11,6 +11,7 @@ use crate::command::{cargo, echo, run as command};
 use crate::ebpf;
 use crate::fuzz::{self, Target};
 use crate::setup::{self, Level};
+use crate::soak;
 use crate::workspace::Workspace;
 
 pub(super) fn run(suite: &mut Suite, workspace: &Workspace, scale: Scale) {
@@ -92,6 +93,9 @@ pub(super) fn run(suite: &mut Suite, workspace: &Workspace, scale: Scale) {
         test(&mut tests, tally)
     });
     suite.step("demo", |_| demo::check(workspace));
+    if scale == Scale::Full {
+        suite.step("soak", |_| soak::smoke(workspace));
+    }
     suite.step("fuzz targets: clippy", |_| fuzz::clippy(workspace));
     suite.step("fuzz targets: build", |_| fuzz::build(workspace, None));
     for target in Target::all() {
