@@ -19,9 +19,10 @@ use crate::worker::{Worker, connection};
 
 /// Takes connections from a listener for as long as it is polled.
 ///
-/// Without descriptors, waiting connections are refused one by one in the place of a spare one, so
-/// that clients need not wait for nothing; without memory, none can be, and we pause. Connections
-/// that were taken before go on.
+/// Clients are refused before the last descriptors are taken. Should there be none all the same
+/// (the host's table is full, or the limit was lowered), those who wait are refused one by one in
+/// the place of a spare one; without memory that cannot be, and we pause. Connections that were
+/// taken before go on.
 pub(crate) async fn accept(worker: Rc<Worker>, listener: usize, socket: TcpListener) {
     let mut spare = Spare::for_listener(&socket);
     loop {
@@ -94,7 +95,10 @@ fn arrived(worker: &Rc<Worker>, listener: usize, stream: TcpStream, peer: Socket
         debug_assert!(false, "a listener without its front");
         return;
     };
-    let admitted = worker.shared.admission.admit();
+    let admitted = match worker.shared.ceiling.is_below(&stream) {
+        false => worker.shared.admission.admit(),
+        true => Err(Full::Descriptors),
+    };
     let place = admitted.and_then(|mut place: Place| {
         // A proxy has to say first whose connection it is.
         if !front.is_proxy(peer.ip()) {
@@ -224,7 +228,7 @@ mod tests {
         let mut client = std::net::TcpStream::connect(socket.local_addr().unwrap()).unwrap();
         assert!(spare.refuse_one(&socket));
         assert!(spare.held.is_some());
-        let error = std::io::Read::read(&mut client, &mut [0]).unwrap_err();
+        let error = io::Read::read(&mut client, &mut [0]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     }
 }

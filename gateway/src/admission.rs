@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use config::Limits;
 
 use crate::address::AddressBlock;
+use crate::memory;
 
 /// The places for clients' connections.
 ///
@@ -132,9 +133,8 @@ impl Drop for Place {
     }
 }
 
-/// The most bytes that the table takes for each connection: a hash table is at least 7/16 full
-/// when it has just grown, holds a byte of its own for each entry, and its old half meanwhile.
-pub(crate) const BYTES_PER_ADDRESS: usize = (size_of::<(AddressBlock, u32)>() + 1) * 16 / 7 * 3 / 2;
+/// The most bytes that the table takes for each connection.
+pub(crate) const OF_ADDRESS: usize = memory::table::<(AddressBlock, u32)>(1);
 
 /// A power of two, so that the hash is spread evenly.
 const SHARDS: usize = 16;
@@ -252,7 +252,7 @@ mod tests {
         };
         assert!(room() >= MANY as usize);
         let entry = size_of::<(AddressBlock, u32)>() + 1;
-        assert!(room() * 8 / 7 * entry <= MANY as usize * BYTES_PER_ADDRESS);
+        assert!(room() * 8 / 7 * entry <= MANY as usize * OF_ADDRESS);
         drop(places);
         assert!(room() <= SHARDS * 4 * SHARD_KEPT, "{}", room());
     }

@@ -101,6 +101,10 @@ impl Size {
     }
 }
 
+/// The most bytes that a worker keeps.
+pub(crate) const MOST_KEPT: usize =
+    SMALL_KEPT * Size::Large.bytes() + LARGE_KEPT * 2 * Size::Large.bytes();
+
 /// As many as hold heads at once, roughly: 256 KiB.
 const SMALL_KEPT: usize = 64;
 

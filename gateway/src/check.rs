@@ -4,6 +4,7 @@ use config::{Config, ConfigError, Guard, Server, ServerAddress, ServerTls};
 use tokio::runtime::Builder;
 
 use crate::cli::Failure;
+use crate::memory::Formula;
 use crate::tls::Acceptor;
 use crate::upstream::Backends;
 use crate::{cpus, descriptors};
@@ -34,6 +35,7 @@ pub(crate) fn check(config: &Config, offline: bool) -> Result<(), Failure> {
         config.pools.len(),
     );
     let workers = cpus::for_workers(config.workers).len();
+    println!("{}", Formula::of(config, workers));
     if let Some(shortage) = descriptors::shortage(config, workers) {
         println!("warning: {shortage}");
     }

@@ -1,5 +1,7 @@
 //! The process's table of open files: as large as the host lets it be, and whether that is enough.
 
+use std::os::fd::AsRawFd;
+
 use config::Config;
 use rustix::io;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -15,6 +17,25 @@ pub(crate) fn raise_limit() -> io::Result<()> {
             ..limit
         },
     )
+}
+
+/// Where in the table clients have to stop: an eighth is left to connections to back-ends, so that
+/// admitted clients are served, to operators and to files.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ceiling(u64);
+
+impl Ceiling {
+    /// As the soft limit is now.
+    pub(crate) fn of_process() -> Self {
+        let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        Self(most - most / 8)
+    }
+
+    /// Whether a descriptor that was just made is beyond. The kernel gives out the lowest number
+    /// that is free, so that all below are taken.
+    pub(crate) fn is_below(self, descriptor: &impl AsRawFd) -> bool {
+        u64::try_from(descriptor.as_raw_fd()).is_ok_and(|number| number >= self.0)
+    }
 }
 
 /// What there is to say if the hard limit is less than a configuration may need.

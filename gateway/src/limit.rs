@@ -181,7 +181,7 @@ impl<K: Copy + Eq + Hash, S: BuildHasher> Table<K, S> {
 }
 
 /// Address blocks in debt at once, of each limit.
-const MOST_ADDRESSES: usize = 65_536;
+pub(crate) const MOST_ADDRESSES: usize = 65_536;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);

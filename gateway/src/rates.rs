@@ -128,7 +128,7 @@ impl Rate {
 }
 
 /// Keys in debt at once, of each rate: about 2 MiB.
-const MOST_KEYS: usize = 65_536;
+pub(crate) const MOST_KEYS: usize = 65_536;
 
 const SHARDS: usize = 16;
 

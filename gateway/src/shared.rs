@@ -9,6 +9,7 @@ use policy::{IpNet, Policy};
 
 use crate::admission::Admission;
 use crate::auth::Authenticator;
+use crate::descriptors::Ceiling;
 use crate::limit::AddressLimit;
 use crate::rates::Rates;
 use crate::telemetry::Telemetry;
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) workers: usize,
     /// What a request may take.
     pub(crate) limits: Limits,
+    /// Where the table of open files is full for clients.
+    pub(crate) ceiling: Ceiling,
     /// The largest head, in bytes.
     pub(crate) max_head: usize,
     /// Idle time-outs.

@@ -66,6 +66,12 @@ impl Htpasswd {
         }
     }
 
+    /// The most memory that a check of one of their passwords takes, in bytes.
+    pub fn check_memory(&self) -> u64 {
+        let hashes = self.users.values().map(|(_, hash)| hash.check_memory());
+        hashes.max().unwrap_or(0)
+    }
+
     /// The user with that name (exactly).
     pub fn get(&self, user: &str) -> Option<&(Username, Hash)> {
         self.users.get(user)
@@ -104,6 +110,13 @@ impl Hash {
         self.kind
     }
 
+    /// What argon2 was told to take (RFC 9106 §3.1: blocks of 1 KiB); the others take little.
+    fn check_memory(&self) -> u64 {
+        let costs = self.text.strip_prefix("$argon2id$v=19$m=");
+        let blocks = costs.and_then(|costs| costs.split(',').next()?.parse::<u64>().ok());
+        blocks.map_or(SMALL_CHECK, |blocks| blocks.saturating_mul(1024))
+    }
+
     /// Its text.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -123,6 +136,9 @@ fn entry(line: &str) -> Result<(Username, Hash), String> {
     let hash = Hash::new(hash).map_err(|fault| fault.to_string())?;
     Ok((name, hash))
 }
+
+/// The state of bcrypt or SHA-512-crypt.
+const SMALL_CHECK: u64 = 8 << 10;
 
 const EXPECTED: &str = "expected lines of the form user:hash";
 
@@ -147,6 +163,16 @@ mod tests {
         assert_eq!((hash.kind(), hash.as_str()), (HashKind::Argon2id, ARGON2ID));
         assert_eq!(users.get("Alice"), None);
         assert_eq!(users.get("# staff"), None);
+    }
+
+    #[test]
+    fn the_largest_argon2_hash_tells_what_a_check_takes() {
+        let memory = |text: &str| Htpasswd::parse(text).unwrap().check_memory();
+        assert_eq!(memory(&format!("alice:{BCRYPT}")), SMALL_CHECK);
+        let larger = ARGON2ID.replace("m=256", "m=65536");
+        let both = format!("alice:{ARGON2ID}\nbob:{BCRYPT}\ncarol:{larger}");
+        assert_eq!(memory(&format!("alice:{ARGON2ID}")), 256 << 10);
+        assert_eq!(memory(&both), 64 << 20);
     }
 
     #[test]

@@ -327,6 +327,6 @@ fn refusal(cause: FailureCause, exhausted: Exhausted) -> Progress {
 }
 
 const SHARDS: usize = 16;
-const MOST_LIMITED: usize = 65_536;
-const MOST_REMEMBERED: usize = 65_536;
-const MOST_SESSIONS: usize = 1_000_000;
+pub(super) const MOST_LIMITED: usize = 65_536;
+pub(super) const MOST_REMEMBERED: usize = 65_536;
+pub(super) const MOST_SESSIONS: usize = 1_000_000;

@@ -26,7 +26,7 @@ pub(crate) struct Local {
 
 /// A shared entry, with a copy of the identity whose reference count no other worker touches.
 #[derive(Debug)]
-struct Seen<T> {
+pub(super) struct Seen<T> {
     shared: Arc<T>,
     identity: Arc<Identity>,
 }
@@ -136,5 +136,5 @@ impl<T> Seen<T> {
     }
 }
 
-const RECENT_PASSWORDS: usize = 4_096;
-const RECENT_SESSIONS: usize = 16_384;
+pub(super) const RECENT_PASSWORDS: usize = 4_096;
+pub(super) const RECENT_SESSIONS: usize = 16_384;

@@ -19,6 +19,7 @@ mod fingerprint;
 mod hold;
 mod job;
 mod local;
+mod memory;
 mod pool;
 mod recent;
 mod session;
@@ -28,13 +29,20 @@ mod verdict;
 mod verified;
 mod verify;
 
+use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(crate) use authenticator::Authenticator;
 pub(crate) use hold::Hold;
 pub(crate) use local::Local;
+pub(crate) use memory::{FAILURES_MEMORY, LOCAL_MEMORY, SESSIONS_MEMORY, VERIFIED_MEMORY};
 pub(crate) use verdict::FailureCause;
 pub(crate) use verify::hash_password;
+
+/// How many threads hash: half as many as workers, which must not starve, and at least one.
+pub(crate) fn threads(workers: usize) -> NonZeroUsize {
+    NonZeroUsize::new(workers / 2).unwrap_or(NonZeroUsize::MIN)
+}
 
 /// Locks, also after a panic elsewhere: no section under these locks leaves a map half-changed.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

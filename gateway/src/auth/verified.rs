@@ -35,7 +35,7 @@ pub(super) struct Accounts {
 }
 
 #[derive(Debug)]
-struct Record {
+pub(super) struct Record {
     verified: Arc<Verified>,
     /// Other passwords tried since.
     mismatches: u32,

@@ -15,6 +15,7 @@ mod labels;
 mod names;
 mod scrape;
 
+pub(crate) use access_log::MEMORY as ACCESS_LOG_MEMORY;
 pub(crate) use access_log::{AccessLog, AccessLogWriter, Entry};
 pub(crate) use cells::{Cells, RequestRecord};
 pub(crate) use labels::{Labels, Protocol, TunnelEnd};

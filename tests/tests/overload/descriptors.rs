@@ -9,43 +9,80 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use super::{admitted, is_refused, next_tcp};
 
 #[test]
-fn without_descriptors_clients_are_refused_and_admitted_ones_go_on() {
+fn clients_leave_descriptors_to_those_who_were_admitted() {
+    // Each request needs a new connection to the back-end, and thus a descriptor.
+    let backend =
+        Backend::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    let gateway = Setup::connect(&backend)
+        .line("gateway", "workers = 2")
+        .prepare()
+        .start_by(&["prlimit", "--nofile=80:80"]);
+    let mut served: Vec<_> = (0..4).map(|_| admitted(&gateway)).collect();
+
+    // Whoever fills the table, and holds on.
+    let (mut held, mut refusals) = (Vec::new(), 0);
+    for _ in 0..150 {
+        let mut tcp = gateway.tcp_from("127.0.0.2");
+        match is_refused(&mut tcp, Duration::from_millis(50)) {
+            true => refusals += 1,
+            false => held.push(tcp),
+        }
+    }
+    assert!((10..70).contains(&held.len()), "{} held", held.len());
+    assert!(refusals >= 80, "{refusals}");
+    for client in &mut served {
+        for _ in 0..5 {
+            client.ask(&Request::get("/").by(&ALICE)).expect(200);
+        }
+    }
+    // Operators are served, too.
+    let metrics = gateway.metrics();
+    let refused = "connect_gateway_connections_refused_total";
+    let counted = metrics.sum(refused, &[("reason", "descriptors")]);
+    assert_eq!(counted, f64::from(refusals));
+    assert_eq!(
+        metrics.sum("connect_gateway_accept_failures_total", &[]),
+        0.0
+    );
+    let log = gateway.process_log();
+    let lines = log.matches("connections refused").count();
+    assert!((1..=4).contains(&lines), "{log}");
+
+    // By itself: as soon as those who held on are gone.
+    drop(held);
+    let mut next = gateway.client_over(next_tcp(&gateway));
+    next.ask(&Request::get("/").by(&ALICE)).expect(200);
+}
+
+#[test]
+fn without_any_descriptor_nothing_spins_and_nobody_waits() {
     let backend = Backend::recording();
     let gateway = Setup::connect(&backend)
         .line("gateway", "workers = 2")
         .start();
-    let mut served: Vec<_> = (0..4).map(|_| admitted(&gateway)).collect();
-    let room = 10;
-    limit_descriptors(&gateway, limit_for(&gateway, room));
-
-    // Whoever fills the table, and holds on.
-    let mut held = Vec::new();
-    let mut refusals = 0;
-    for _ in 0..room + 50 {
+    // Enough to fill the gaps, so that what is kept for bad times lies below the limit.
+    let mut served: Vec<_> = (0..40).map(|_| admitted(&gateway)).collect();
+    let still = Duration::from_millis(200);
+    let most = poll::settled("its descriptors", still, || first_free(&gateway));
+    limit_descriptors(&gateway, most);
+    let refusals = 50;
+    for number in 0..refusals {
         let mut tcp = gateway.tcp_from("127.0.0.2");
-        if is_refused(&mut tcp, Duration::from_millis(100)) {
-            refusals += 1;
-        } else {
-            held.push(tcp);
-        }
-        for client in &mut served {
-            client.ask(&Request::get("/").by(&ALICE)).expect(200);
-        }
+        let refused = is_refused(&mut tcp, poll::stretched(Duration::from_secs(1)));
+        assert!(refused, "connection {number} waits");
     }
-    assert!(held.len() as u64 <= room, "{} of {room}", held.len());
-    assert!(refusals >= 50, "{refusals}");
-
-    // Nothing spins while nobody comes, and none is left waiting.
+    for client in &mut served {
+        client.ask(&Request::get("/").by(&ALICE)).expect(200);
+    }
     let (used, still) = (gateway.cpu_time(), Duration::from_millis(500));
     std::thread::sleep(still);
     let used = gateway.cpu_time() - used;
     assert!(used < still / 5, "{used:?} of {still:?}");
 
-    // By itself: as soon as those who held on are gone. Nothing has given the limit back.
-    drop(held);
+    // By itself, as soon as a few have gone: nothing gives the limit back.
+    served.truncate(20);
     let mut next = gateway.client_over(next_tcp(&gateway));
     next.ask(&Request::get("/").by(&ALICE)).expect(200);
-    let count = f64::from(refusals);
     for (name, labels) in [
         (
             "connections_refused_total",
@@ -54,12 +91,8 @@ fn without_descriptors_clients_are_refused_and_admitted_ones_go_on() {
         ("accept_failures_total", &[]),
     ] {
         let name = format!("connect_gateway_{name}");
-        gateway.counted(&name, labels, count);
+        gateway.counted(&name, labels, f64::from(refusals));
     }
-    let log = gateway.process_log();
-    assert!(log.contains("accept failed"), "{log}");
-    let lines = log.matches("connections refused").count();
-    assert!((1..=2).contains(&lines), "{log}");
 }
 
 #[test]
@@ -94,18 +127,12 @@ fn the_limit_is_raised_and_too_low_a_one_is_told() {
     assert!(!gateway.process_log().contains("limits.connections"));
 }
 
-/// The limit at which so many more can be opened: it bounds their numbers, and there are gaps.
-fn limit_for(gateway: &Gateway, room: u64) -> u64 {
-    let directory = format!("/proc/{}/fd", gateway.pid());
-    let numbers = || -> BTreeSet<u64> {
-        let names = std::fs::read_dir(&directory).unwrap();
-        let number = |name: std::fs::DirEntry| name.file_name().to_str().unwrap().parse();
-        names.map(|name| number(name.unwrap()).unwrap()).collect()
-    };
-    let open = poll::settled("its descriptors", Duration::from_millis(200), numbers);
-    let mut free = (0..).filter(|number| !open.contains(number));
-    let first_beyond = free.nth(usize::try_from(room).unwrap());
-    first_beyond.unwrap()
+/// The lowest number that no descriptor has: the next one gets it.
+fn first_free(gateway: &Gateway) -> u64 {
+    let names = std::fs::read_dir(format!("/proc/{}/fd", gateway.pid())).unwrap();
+    let number = |name: std::fs::DirEntry| name.file_name().to_str().unwrap().parse();
+    let open: BTreeSet<u64> = names.map(|name| number(name.unwrap()).unwrap()).collect();
+    (0..).find(|number| !open.contains(number)).unwrap()
 }
 
 fn limit_descriptors(gateway: &Gateway, count: u64) {

@@ -13,6 +13,7 @@
 mod clock;
 mod descriptors;
 mod log_disk;
+mod memory;
 mod storm;
 
 use std::io::{ErrorKind, Read};

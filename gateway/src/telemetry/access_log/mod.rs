@@ -103,6 +103,9 @@ fn lines(batch: &[u8]) -> u64 {
 /// [`QUEUE`] batches stay small.
 const BATCH: usize = 16 * 1024;
 
+/// The most bytes that wait, and the one that is written.
+pub(crate) const MEMORY: usize = (QUEUE + 1) * (BATCH + BATCH / 8);
+
 /// So many batches wait for the writer at most: about 4 MiB.
 const QUEUE: usize = 256;
 

@@ -1,0 +1,106 @@
+//! What `check` says of memory, and what a loaded gateway takes.
+
+use std::collections::BTreeMap;
+
+use gateway_tests::harness::{ALICE, Backend, Finished, HANDSHAKE, Request, Setup, poll, scale};
+
+#[test]
+fn check_says_what_the_configuration_allows() {
+    let backend = Backend::recording();
+    let prepared = Setup::connect(&backend)
+        .line("gateway", "workers = 4")
+        .line("gateway", "max_head = \"16KiB\"")
+        .line("limits", "connections = 1000")
+        .prepare();
+    let finished = prepared.finish(&["check", "--offline"]);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let expected = include_str!("memory.txt");
+    assert!(
+        finished.stdout.contains(expected),
+        "expected\n{expected}in\n{}",
+        finished.stdout
+    );
+}
+
+/// The terms that connections can drive bound what they drive.
+#[test]
+fn loaded_connections_stay_within_the_formula() {
+    // It takes no bytes of an upload, and answers more than anybody reads.
+    let backend = Backend::scripted(|conn| {
+        let Some(request) = conn.head() else { return };
+        if request.target.starts_with("/ws") {
+            conn.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n");
+        } else {
+            conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
+        }
+        while conn.send(&[0x82, 2, 0, 0].repeat(16_384)) {}
+    });
+    let connections = scale(60, 600);
+    let prepared = Setup::connect(&backend)
+        .line("gateway", "workers = 2")
+        .line("gateway", "max_head = \"64KiB\"")
+        .line("limits", &format!("connections = {connections}"))
+        .prepare();
+    let terms = terms(&prepared.finish(&["check", "--offline"]));
+    let gateway = prepared.start();
+    let before = gateway.reset_peak_memory();
+    assert!(
+        before <= terms["process"] + terms["workers"],
+        "{before} bytes at the start"
+    );
+
+    let mut clients: Vec<_> = (0..connections).map(|_| gateway.client()).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        let large = "x".repeat(40_000);
+        match number % 3 {
+            0 => {
+                let request = Request::get("/down").by(&ALICE).field("X-Large", &large);
+                client.send(&request.bytes());
+            }
+            1 => {
+                // No end of the head.
+                let request = Request::get("/half").field("X-Large", &large).bytes();
+                client.send(&request[..request.len() - 2]);
+            }
+            _ => {
+                let request = Request::get("/ws").by(&ALICE).fields(HANDSHAKE);
+                client.send(&request.bytes());
+            }
+        }
+    }
+    // All that will be buffered is.
+    let still = std::time::Duration::from_millis(500);
+    poll::settled("the gateway's memory", still, || gateway.peak_memory());
+    let taken = gateway.peak_memory();
+    let bound: u64 = [
+        "process",
+        "workers",
+        "access log",
+        "connections",
+        "their traffic",
+        "their addresses",
+        "resting back-end connections",
+    ]
+    .iter()
+    .map(|what| terms[*what])
+    .sum();
+    println!("{connections} connections: {before} bytes, then {taken}; at most {bound}");
+    assert!(taken <= bound, "{taken} bytes of {bound}");
+    // They are a load: without their own term the formula would not hold.
+    let each = taken.saturating_sub(before) / connections as u64;
+    assert!(each > 20_000, "{each} bytes each");
+}
+
+/// `  what: COUNT x EACH bytes = … MiB`
+fn terms(finished: &Finished) -> BTreeMap<String, u64> {
+    let term = |line: &str| {
+        let (what, product) = line.strip_prefix("  ")?.split_once(": ")?;
+        let (factors, _) = product.split_once(" bytes = ")?;
+        let (count, each) = factors.split_once(" x ")?;
+        let product = count.parse::<u64>().ok()? * each.parse::<u64>().ok()?;
+        Some((what.to_owned(), product))
+    };
+    let terms: BTreeMap<_, _> = finished.stdout.lines().filter_map(term).collect();
+    assert_eq!(terms.len(), 13, "{finished:?}");
+    terms
+}
