@@ -16,6 +16,8 @@ pub(crate) struct Others {
 impl Others {
     /// Begins to ask on that connection.
     pub(crate) fn on(mut client: Client) -> Self {
+        // At once, so that no time-out for new connections is over before.
+        client.ask(&Request::get("/fine").by(&ALICE)).expect(200);
         let (stop, served) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
         let asking = std::thread::spawn({
             let (stop, served) = (Arc::clone(&stop), Arc::clone(&served));
