@@ -125,7 +125,7 @@ impl Cells {
         }
     }
 
-    /// Counts a back-end's failure, also one that a retry made good.
+    /// Counts a back-end's failure that neither a retry nor another server made good.
     pub(crate) fn upstream_fault(&self, pool: usize, fault: Fault) {
         let index = Fault::ALL.iter().position(|known| *known == fault);
         let faults = at(&self.pools, pool).map(|cells| &cells.faults);
