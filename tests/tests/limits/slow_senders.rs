@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use gateway_tests::harness::{ALICE, Backend, Client, Gateway, Request, Setup, scale};
+use gateway_tests::harness::{ALICE, Backend, Client, Gateway, Request, Setup, poll, scale};
 
 use crate::others::Others;
 
@@ -24,12 +24,13 @@ fn a_slow_head_ends_in_time() {
     let mut clients: Vec<_> = (0..scale(20, 200)).map(begun).collect();
     // Every one of them goes on sending fields, as slowhttptest does.
     let mut open: Vec<_> = clients.iter_mut().collect();
-    while !open.is_empty() {
+    poll::until("all slow heads are noticed", || {
         open.retain_mut(|client| {
             let sent = client.try_send(b"X-a: b\r\n").is_ok();
             sent && client.is_silent(Duration::from_millis(5))
         });
-    }
+        open.is_empty().then_some(())
+    });
     assert!(started.elapsed() >= Duration::from_secs(3));
     for client in &mut clients {
         client.answer().expect_json(408);
@@ -169,8 +170,12 @@ fn limited(backend: &Backend, rate: u32, window: &str) -> Gateway {
 }
 
 /// Sends a little again and again, until something comes back or the connection ends.
+#[track_caller]
 fn trickle(client: &mut Client, part: &[u8]) {
-    while client.try_send(part).is_ok() && client.is_silent(Duration::from_millis(20)) {}
+    poll::until("the slow body is noticed", || {
+        let goes_on = client.try_send(part).is_ok() && client.is_silent(Duration::from_millis(20));
+        (!goes_on).then_some(())
+    });
 }
 
 /// A relay that passes so many bytes on every so many milliseconds.
