@@ -4,12 +4,13 @@
 use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
-use rustix::io::Errno;
+use rustix::io::{DupFlags, Errno, dup3};
 use rustix::net::{SocketFlags, accept_with};
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::yield_now;
 use tokio::time::Instant;
@@ -24,10 +25,13 @@ use crate::worker::{Worker, connection};
 /// the place of a spare one; without memory that cannot be, and we pause. Connections that were
 /// taken before go on.
 pub(crate) async fn accept(worker: Rc<Worker>, listener: usize, socket: TcpListener) {
-    let mut spare = Spare::for_listener(&socket);
+    let mut spare = Spare::of(&socket);
     loop {
         match socket.accept().await {
-            Ok((stream, peer)) => arrived(&worker, listener, stream, peer),
+            Ok((stream, peer)) => {
+                spare.replenish(&socket);
+                arrived(&worker, listener, stream, peer);
+            }
             Err(error) => {
                 worker.cells.accept_failed(listener);
                 if let Some(failures) = worker.accept_failures.count() {
@@ -139,45 +143,43 @@ impl Shortage {
     }
 }
 
-/// A descriptor that is kept for bad times.
-struct Spare {
-    domain: Domain,
-    held: Option<Socket>,
-}
+/// A descriptor that is kept for bad times: a second one of the listening socket, which costs
+/// nothing else.
+struct Spare(Option<OwnedFd>);
 
 impl Spare {
-    fn for_listener(socket: &TcpListener) -> Self {
-        let address = socket.local_addr();
-        let domain = address.map_or(Domain::IPV4, Domain::for_address);
-        let mut spare = Self { domain, held: None };
-        spare.replenish();
+    fn of(socket: &TcpListener) -> Self {
+        let mut spare = Self(None);
+        spare.replenish(socket);
         spare
     }
 
-    /// Gives the spare descriptor up for a waiting connection, resets that, and takes it back.
-    /// False if there was none to refuse, or another thread was faster.
-    fn refuse_one(&mut self, socket: &TcpListener) -> bool {
-        let had_one = self.held.take().is_some();
-        let refused = had_one && refuse_waiting(socket);
-        self.replenish();
-        refused
-    }
-
-    fn replenish(&mut self) {
-        // An unbound socket costs nothing else. Without one, the next failure tries again.
-        self.held = Socket::new(self.domain, Type::STREAM, None).ok();
-    }
-}
-
-fn refuse_waiting(socket: &TcpListener) -> bool {
-    // Not by tokio, which would want to watch it.
-    match accept_with(socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
-        Ok(waiting) => {
-            // Should this fail, it is closed in the usual way.
-            let _ = SockRef::from(&waiting).set_linger(Some(Duration::ZERO));
-            true
+    /// Makes one if there is none. Should that fail, the next call tries again.
+    fn replenish(&mut self, socket: &TcpListener) {
+        if self.0.is_none() {
+            self.0 = socket.as_fd().try_clone_to_owned().ok();
         }
-        Err(_) => false,
+    }
+
+    /// Gives the spare descriptor up for a waiting connection, and resets that. False if nobody
+    /// waits, there was none to give up, or another thread was faster to take it.
+    fn refuse_one(&mut self, socket: &TcpListener) -> bool {
+        let waiting = self.0.take().and_then(|spare| {
+            drop(spare);
+            // Not by tokio, which would want to watch it.
+            accept_with(socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).ok()
+        });
+        let refused = waiting.is_some();
+        if let Some(mut connection) = waiting {
+            // Should this fail, it is closed in the usual way.
+            let _ = SockRef::from(&connection).set_linger(Some(Duration::ZERO));
+            // In one step, so that nobody else gets the number in between.
+            if dup3(socket, &mut connection, DupFlags::CLOEXEC).is_ok() {
+                self.0 = Some(connection);
+            }
+        }
+        self.replenish(socket);
+        refused
     }
 }
 
@@ -222,12 +224,12 @@ mod tests {
     #[tokio::test]
     async fn a_waiting_connection_is_reset_in_the_place_of_the_spare_descriptor() {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut spare = Spare::for_listener(&socket);
+        let mut spare = Spare::of(&socket);
         assert!(!spare.refuse_one(&socket), "nobody waits");
-        assert!(spare.held.is_some());
+        assert!(spare.0.is_some());
         let mut client = std::net::TcpStream::connect(socket.local_addr().unwrap()).unwrap();
         assert!(spare.refuse_one(&socket));
-        assert!(spare.held.is_some());
+        assert!(spare.0.is_some());
         let error = io::Read::read(&mut client, &mut [0]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     }

@@ -81,5 +81,6 @@ fn a_storm_of_connections_harms_nobody_who_was_admitted() {
     drop(again);
 }
 
-/// What "at once" means for a refusal, and how long a request may take meanwhile.
-const QUICK: Duration = Duration::from_secs(1);
+/// What "at once" means for a refusal, and how long a request may take meanwhile, on two CPUs that
+/// the storm itself keeps busy.
+const QUICK: Duration = Duration::from_secs(3);
