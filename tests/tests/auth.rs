@@ -223,6 +223,7 @@ fn a_session_opens_a_websocket_without_a_password() {
         &Request::get("/ws")
             .fields(HANDSHAKE)
             .field("Cookie", &cookie)
+            .field("Origin", "https://connect.test")
             .bytes(),
     );
     assert_eq!(client.answer().status, 101);

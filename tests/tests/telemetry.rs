@@ -36,12 +36,16 @@ fn metric_names_and_labels_are_an_api() {
         ("request_duration_seconds_sum", &["app", "lane"]),
         ("requests_total", &["app", "lane", "protocol", "status"]),
         ("sessions", &[]),
+        ("slow_clients_total", &["direction"]),
         ("stripped_headers_total", &["kind"]),
         ("tls_handshake_failures_total", &["listener"]),
+        ("tunnels_ended_total", &["reason"]),
         ("tunnels_open", &[]),
         ("tunnels_total", &[]),
         ("upstream_connections_total", &["kind", "pool"]),
         ("upstream_errors_total", &["cause", "pool"]),
+        ("upstream_in_flight", &["pool"]),
+        ("upstream_queued", &["pool"]),
     ];
     let expected = expected.iter().map(|(name, labels)| {
         let labels: Vec<_> = labels.iter().map(|&label| label.to_owned()).collect();

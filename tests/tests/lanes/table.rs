@@ -196,7 +196,9 @@ fn the_lane_table() {
         (
             "user",
             CONNECT,
-            session(get("/content/1/")).fields(HANDSHAKE),
+            session(get("/content/1/"))
+                .fields(HANDSHAKE)
+                .field("Origin", "https://connect.test"),
         ),
         ("user", DEPLOYR, get("/").by(&ALICE)),
         ("user", GENERIC, get("/").by(&ALICE)),

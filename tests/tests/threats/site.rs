@@ -67,7 +67,10 @@ impl Site {
             },
             user(
                 "websocket",
-                page().field("Cookie", &cookie).fields(HANDSHAKE),
+                page()
+                    .field("Cookie", &cookie)
+                    .field("Origin", "https://connect.test")
+                    .fields(HANDSHAKE),
             ),
             user(
                 "user on a discovery path",
