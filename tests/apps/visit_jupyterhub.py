@@ -1,8 +1,7 @@
 """Visits JupyterHub, and computes in a kernel. See README.md."""
 
+import asyncio
 import json
-import sys
-import time
 import uuid
 from http.cookies import SimpleCookie
 
@@ -61,7 +60,7 @@ class Kernel:
     def __init__(self, socket) -> None:
         self.socket = socket
 
-    def run(self, code: str) -> str:
+    async def run(self, code: str) -> str:
         """Executes an expression; returns its value as text."""
         asked = uuid.uuid4().hex
         header = {
@@ -72,7 +71,7 @@ class Kernel:
             "version": "5.3",
         }
         content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False}
-        self.socket.send(
+        await self.socket.send(
             json.dumps(
                 {
                     "header": header,
@@ -83,32 +82,37 @@ class Kernel:
                 }
             )
         )
-        until = visitor.deadline()
-        while True:
-            said = json.loads(self.socket.recv(timeout=visitor.left(until)))
-            if said["parent_header"].get("msg_id") != asked:
-                continue
-            if said["msg_type"] == "execute_result":
-                return said["content"]["data"]["text/plain"]
-            assert said["msg_type"] != "error", said
+        async with asyncio.timeout(visitor.PATIENCE):
+            while True:
+                said = json.loads(await self.socket.recv())
+                if said["parent_header"].get("msg_id") != asked:
+                    continue
+                if said["msg_type"] == "execute_result":
+                    return said["content"]["data"]["text/plain"]
+                assert said["msg_type"] != "error", said
 
 
-def who(session: visitor.Lines, forged: visitor.Lines) -> str:
+def is_ready(browser: Browser, name: str) -> bool:
+    """Whether the hub says that the user's server is up."""
+    user = json.loads(browser.ask("GET", f"/hub/api/users/{name}"))
+    return bool(user["servers"].get("", {}).get("ready"))
+
+
+async def who(session: visitor.Lines, forged: visitor.Lines) -> str:
     """Whom the hub logs in."""
     browser = Browser(session, forged)
     browser.ask("GET", "/hub/login?next=/hub/home")
     return json.loads(browser.ask("GET", "/hub/api/user"))["name"]
 
 
-def use() -> None:
+async def use() -> None:
     browser = Browser(visitor.log_in(), [])
     browser.ask("GET", "/hub/login?next=/hub/home")
     name = json.loads(browser.ask("GET", "/hub/api/user"))["name"]
     browser.ask("POST", f"/hub/api/users/{name}/server")
-    until = visitor.deadline()
-    while not json.loads(browser.ask("GET", f"/hub/api/users/{name}"))["servers"].get("", {}).get("ready"):
-        visitor.left(until)
-        time.sleep(0.05)
+    async with asyncio.timeout(visitor.PATIENCE):
+        while not is_ready(browser, name):
+            await asyncio.sleep(0.05)
     server = f"/user/{name}/"
     # Any page sends to the hub and back (OAuth), even one that is not there; the API does not.
     try:
@@ -118,13 +122,13 @@ def use() -> None:
     me = json.loads(browser.ask("GET", f"{server}api/me"))["identity"]["username"]
     made = json.loads(browser.ask("POST", f"{server}api/kernels", b"{}"))
     channels = f"{server}api/kernels/{made['id']}/channels"
-    with visitor.open_socket(channels, browser.lines(channels)) as socket:
+    async with visitor.open_socket(channels, browser.lines(channels)) as socket:
         kernel = Kernel(socket)
-        visitor.tell(who=name, server=me, result=kernel.run("answer = 6 * 7\nanswer"))
-        visitor.rest()
+        visitor.tell(who=name, server=me, result=await kernel.run("answer = 6 * 7\nanswer"))
+        await visitor.rest()
         # The same socket, and the same kernel.
-        visitor.tell(result=kernel.run("answer"))
+        visitor.tell(result=await kernel.run("answer"))
 
 
 if __name__ == "__main__":
-    {"forge": lambda: visitor.forge(who), "use": use}[sys.argv[1]]()
+    visitor.main(forge=lambda: visitor.forge(who), use=use)

@@ -1,7 +1,7 @@
 """Visits Radicale, a calendar server. See README.md."""
 
+import http.client
 import re
-import sys
 
 import visitor
 
@@ -28,7 +28,7 @@ def dav(method: str, path: str, lines: visitor.Lines, body: bytes = b"", on=None
     return content
 
 
-def who(session: visitor.Lines, forged: visitor.Lines) -> str:
+async def who(session: visitor.Lines, forged: visitor.Lines) -> str:
     """Whom Radicale takes for the principal (RFC 5397)."""
     xml = dav("PROPFIND", "/", session + forged + [("Depth", "0")], WHO).decode()
     found = re.search(r"current-user-principal>\s*<(?:\w+:)?href>/([^/<]*)/?</", xml)
@@ -43,9 +43,9 @@ def is_refused(method: str, path: str, lines: visitor.Lines) -> bool:
     return False
 
 
-def use() -> None:
+async def use() -> None:
     session = visitor.log_in()
-    name = who(session, [])
+    name = await who(session, [])
     calendar, event = f"/{name}/tea/", f"/{name}/tea/tea.ics"
     # One connection as long as the gateway keeps it.
     link = visitor.connection()
@@ -60,15 +60,15 @@ def use() -> None:
         listed=event in listed,
         others_refused=is_refused("GET", "/mallory/", session),
     )
-    visitor.rest()
+    await visitor.rest()
     # The gateway closed the connection; the session and what was stored are there still.
     closed = False
     try:
         dav("GET", event, session, on=link)
-    except (ConnectionError, visitor.http.client.HTTPException, OSError):
+    except (ConnectionError, http.client.HTTPException, OSError):
         closed = True
-    visitor.tell(closed=closed, who=who(session, []), stored=summary in dav("GET", event, session))
+    visitor.tell(closed=closed, who=await who(session, []), stored=summary in dav("GET", event, session))
 
 
 if __name__ == "__main__":
-    {"forge": lambda: visitor.forge(who), "use": use}[sys.argv[1]]()
+    visitor.main(forge=lambda: visitor.forge(who), use=use)

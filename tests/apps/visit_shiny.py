@@ -1,9 +1,7 @@
 """Visits a Shiny app, of R or Python. See README.md."""
 
+import asyncio
 import json
-import sys
-
-from websockets.exceptions import ConnectionClosed
 
 import visitor
 
@@ -13,55 +11,54 @@ class Session:
 
     def __init__(self, socket) -> None:
         self.socket = socket
+
+    async def begin(self) -> "Session":
         shown = {f".clientdata_output_{name}_hidden": False for name in ["who", "echo"]}
-        self.send("init", {"word": "", **shown})
+        await self.send("init", {"word": "", **shown})
+        return self
 
-    def send(self, method: str, data: dict) -> None:
-        self.socket.send(json.dumps({"method": method, "data": data}))
+    async def send(self, method: str, data: dict) -> None:
+        await self.socket.send(json.dumps({"method": method, "data": data}))
 
-    def output(self, name: str, wanted=lambda value: True) -> str:
+    async def output(self, name: str, wanted=lambda value: True) -> str:
         """Waits for an output's value."""
-        until = visitor.deadline()
-        while True:
-            message = json.loads(self.socket.recv(timeout=visitor.left(until)))
-            value = (message.get("values") or {}).get(name)
-            if value is not None and wanted(value):
-                return value
+        async with asyncio.timeout(visitor.PATIENCE):
+            while True:
+                message = json.loads(await self.socket.recv())
+                value = (message.get("values") or {}).get(name)
+                if value is not None and wanted(value):
+                    return value
 
-    def echo(self, word: str) -> str:
-        self.send("update", {"word": word})
-        return self.output("echo", lambda value: word in value)
-
-
-def who(session: visitor.Lines, forged: visitor.Lines) -> str:
-    with visitor.open_socket(PATH, session + forged) as socket:
-        return Session(socket).output("who")
+    async def echo(self, word: str) -> str:
+        await self.send("update", {"word": word})
+        return await self.output("echo", lambda value: word in value)
 
 
-def use() -> None:
-    with visitor.open_socket(PATH, visitor.log_in()) as socket:
-        shiny = Session(socket)
-        name = shiny.output("who")
-        visitor.tell(who=name, echo=shiny.echo(f"first of {name}"))
-        visitor.rest()
+async def who(session: visitor.Lines, forged: visitor.Lines) -> str:
+    async with visitor.open_socket(PATH, session + forged) as socket:
+        return await (await Session(socket).begin()).output("who")
+
+
+async def use() -> None:
+    async with visitor.open_socket(PATH, visitor.log_in()) as socket:
+        shiny = await Session(socket).begin()
+        name = await shiny.output("who")
+        visitor.tell(who=name, echo=await shiny.echo(f"first of {name}"))
+        await visitor.rest()
         # The same socket: it was not closed meanwhile.
-        visitor.tell(echo=shiny.echo(f"second of {name}"))
+        visitor.tell(echo=await shiny.echo(f"second of {name}"))
 
 
-def rest() -> None:
-    with visitor.open_socket(PATH, visitor.log_in()) as socket:
-        name = Session(socket).output("who")
-        visitor.rest()
-        closed = False
-        try:
-            while socket.recv(timeout=0):
-                pass
-        except ConnectionClosed:
-            closed = True
-        visitor.tell(who=name, closed=closed)
+async def rest() -> None:
+    """Does nothing until the other end has enough of it."""
+    async with visitor.open_socket(PATH, visitor.log_in()) as socket:
+        name = await (await Session(socket).begin()).output("who")
+        async with asyncio.timeout(visitor.PATIENCE):
+            await socket.wait_closed()
+        visitor.tell(who=name, closed=True)
 
 
 PATH = "/websocket/"
 
 if __name__ == "__main__":
-    {"forge": lambda: visitor.forge(who), "rest": rest, "use": use}[sys.argv[1]]()
+    visitor.main(forge=lambda: visitor.forge(who), rest=rest, use=use)

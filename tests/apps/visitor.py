@@ -1,15 +1,16 @@
 """What the visitors of real applications share. See README.md for the variables."""
 
+import asyncio
 import http.client
 import json
 import os
 import ssl
-import time
+import sys
 from base64 import b64encode
 from urllib.parse import urlsplit
 
 from websockets.exceptions import InvalidMessage, InvalidStatus
-from websockets.sync.client import connect
+from websockets.asyncio.client import connect
 
 URL = os.environ["APP_URL"]
 USER = os.environ.get("APP_USER", "")
@@ -76,7 +77,10 @@ def log_in() -> Lines:
 
 
 def open_socket(path: str, lines: Lines, subprotocols: list[str] | None = None):
-    """A WebSocket as a browser opens it: with the page's origin, and no pings of its own."""
+    """A WebSocket as a browser opens it: with the page's origin, and no pings of its own.
+
+    Not of `websockets.sync`: it reads and writes in two threads, and over TLS one connection in some
+    hundreds ends at once."""
     scheme = "wss" if _TRUST else "ws"
     return connect(
         f"{scheme}://{_URL.netloc}{path}",
@@ -91,21 +95,9 @@ def open_socket(path: str, lines: Lines, subprotocols: list[str] | None = None):
     )
 
 
-def rest() -> None:
+async def rest() -> None:
     """Does nothing for as long as the test wants."""
-    time.sleep(QUIET)
-
-
-def deadline() -> float:
-    return time.monotonic() + PATIENCE
-
-
-def left(until: float) -> float:
-    """Seconds until a deadline."""
-    now = time.monotonic()
-    if now > until:
-        raise TimeoutError
-    return until - now
+    await asyncio.sleep(QUIET)
 
 
 def forgeries() -> list[tuple[str, Lines]]:
@@ -139,14 +131,14 @@ def forgeries() -> list[tuple[str, Lines]]:
     ]
 
 
-def forge(who) -> None:
+async def forge(who) -> None:
     """Tries each forgery with `who`, which takes header lines and returns the name that the
     back-end believes. Tells the name, or the status of a refusal: 0 where it is the connection's
     end."""
     session = log_in()
     for label, lines in forgeries():
         try:
-            tell(forgery=label, who=who(session, lines))
+            tell(forgery=label, who=await who(session, lines))
         except Refused as refused:
             tell(forgery=label, refused=refused.status)
         except InvalidStatus as refused:
@@ -161,3 +153,8 @@ class Refused(Exception):
     def __init__(self, status: int) -> None:
         super().__init__(status)
         self.status = status
+
+
+def main(**modes) -> None:
+    """Runs what the command line names."""
+    asyncio.run(modes[sys.argv[1]]())

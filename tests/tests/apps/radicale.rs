@@ -4,7 +4,7 @@ use gateway_tests::harness::free_address;
 use serde_json::json;
 
 use crate::running::{Running, module};
-use crate::site::Site;
+use crate::site::{ANSWER, Site};
 
 #[test]
 fn radicale_keeps_its_visitors() {
@@ -42,5 +42,5 @@ fn radicale() -> Site {
         .args(["--rights-type", "owner_only"])
         .args(["--storage-filesystem-folder", "collections"]);
     let app = Running::start(&mut radicale, address, "/");
-    Site::start(app, "visit_radicale.py", "X-Remote-User")
+    Site::start(app, "visit_radicale.py", "X-Remote-User", &[ANSWER])
 }

@@ -6,7 +6,7 @@ use gateway_tests::harness::{free_address, tool, workspace};
 use serde_json::{Value, json};
 
 use crate::running::{Running, module, script};
-use crate::site::Site;
+use crate::site::{ANSWER, Site, TUNNEL};
 
 #[test]
 fn shiny_for_python_keeps_its_visitors() {
@@ -32,7 +32,7 @@ fn shiny_for_r_keeps_its_visitors() {
 
 #[test]
 fn a_session_of_shiny_for_r_ends_when_its_websocket_may_rest_no_longer() {
-    Site::impatient(r_app(), VISITOR, HEADER).ends_what_rests();
+    Site::start(r_app(), VISITOR, HEADER, &[ANSWER, TUNNEL]).ends_what_rests();
 }
 
 #[test]
@@ -63,12 +63,12 @@ fn python() -> Site {
         .arg(workspace().join("tests/clients"))
         .arg("shiny_app:app");
     let app = Running::start(&mut shiny, address, "/");
-    Site::impatient(app, VISITOR, HEADER)
+    Site::start(app, VISITOR, HEADER, &[ANSWER, TUNNEL])
 }
 
 /// httpuv sends no pings: its visitors stay as long as a silent WebSocket may last.
 fn r() -> Site {
-    Site::start(r_app(), VISITOR, HEADER)
+    Site::start(r_app(), VISITOR, HEADER, &[ANSWER])
 }
 
 fn r_app() -> Running {

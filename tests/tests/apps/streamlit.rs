@@ -4,7 +4,7 @@ use gateway_tests::harness::free_address;
 use serde_json::json;
 
 use crate::running::{Running, module, script};
-use crate::site::Site;
+use crate::site::{ANSWER, Site, TUNNEL};
 
 #[test]
 fn streamlit_keeps_its_visitors() {
@@ -41,5 +41,10 @@ fn streamlit() -> Site {
         // It would report to its makers.
         .args(["--browser.gatherUsageStats", "false"]);
     let app = Running::start(&mut streamlit, address, "/_stcore/health");
-    Site::impatient(app, "visit_streamlit.py", "X-Auth-Username")
+    Site::start(
+        app,
+        "visit_streamlit.py",
+        "X-Auth-Username",
+        &[ANSWER, TUNNEL],
+    )
 }
