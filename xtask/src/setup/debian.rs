@@ -155,6 +155,12 @@ const NEEDS: &[Need] = &[
     },
     Need {
         level: Level::Test,
+        probe: &["sh", "-c", "command -v slowhttptest"],
+        packages: &["slowhttptest"],
+        why: "its attacks are among the tests",
+    },
+    Need {
+        level: Level::Test,
         probe: &["ip", "-V"],
         packages: &["iproute2"],
         why: "tests of the guard make networks of their own",
