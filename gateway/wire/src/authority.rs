@@ -150,6 +150,8 @@ fn port(digits: &[u8]) -> Result<u16, InvalidAuthority> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -240,6 +242,31 @@ mod tests {
                 expected,
                 "{authority} {raw}"
             );
+        }
+    }
+
+    proptest! {
+        /// Whatever is accepted has one normal form, which matches what it came from.
+        #[test]
+        fn what_is_accepted_has_one_form(
+            raw in "[a-zA-Z0-9._:\\[\\]%@/ -]{0,12}|[a-zA-Z]{1,3}([.][a-z0-9_-]{1,3}){0,2}[.]?(:[0-9]{1,6})?",
+        ) {
+            let Ok(authority) = Authority::parse(raw.as_bytes()) else {
+                return Ok(());
+            };
+            let shown = authority.to_string();
+            let again = Authority::parse(shown.as_bytes());
+            prop_assert_eq!(again.as_ref(), Ok(&authority));
+            prop_assert!(authority.matches(raw.as_bytes(), 443));
+            prop_assert!(!shown.contains(|c: char| c.is_ascii_uppercase() || "%@/ ".contains(c)));
+        }
+
+        /// Two that match are the same, once the port is written out.
+        #[test]
+        fn only_the_same_match(one in "[aB]([.][aB])?[.]?(:443|:80)?", other in "[aB]([.][aB])?[.]?(:443|:80)?") {
+            let parse = |raw: &str| Authority::parse(raw.as_bytes()).unwrap();
+            let key = |raw: &str| (parse(raw).host().to_owned(), parse(raw).port().unwrap_or(443));
+            prop_assert_eq!(parse(&one).matches(other.as_bytes(), 443), key(&one) == key(&other));
         }
     }
 }

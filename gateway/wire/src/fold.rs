@@ -81,6 +81,8 @@ impl Folded {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -133,5 +135,33 @@ mod tests {
             Folded::of(padded.as_bytes()).whole().map(<[u8]>::len),
             Some(64)
         );
+    }
+
+    /// The definition, word by word.
+    fn by_definition(name: &[u8]) -> Vec<u8> {
+        let words = name.split(|byte| !byte.is_ascii_alphanumeric());
+        let words: Vec<Vec<u8>> = words
+            .filter(|word| !word.is_empty())
+            .map(<[u8]>::to_ascii_lowercase)
+            .collect();
+        words.join(&b'-')
+    }
+
+    proptest! {
+        #[test]
+        fn any_name_folds_by_definition(
+            name in prop::collection::vec(
+                prop_oneof![any::<u8>(), prop::sample::select(b"aZ09-_".to_vec())],
+                0..150,
+            ),
+        ) {
+            let (folded, expected) = (Folded::of(&name), by_definition(&name));
+            let fits = expected.len() <= Folded::CAPACITY;
+            prop_assert_eq!(folded.whole(), fits.then_some(&*expected));
+            prop_assert!(expected.starts_with(folded.prefix()));
+            // Folding again changes nothing.
+            let again = Folded::of(&expected);
+            prop_assert_eq!(again.whole(), folded.whole());
+        }
     }
 }
