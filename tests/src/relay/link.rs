@@ -61,8 +61,8 @@ impl Link {
             let mut rest = &bytes[..count];
             while !rest.is_empty() {
                 let late = self.orders[way as usize].lock().unwrap().take();
-                let due = orders.next_if(|(after, _)| *after <= position);
-                if let Some(fault) = late.or(due.map(|(_, fault)| *fault)) {
+                let mut due = || orders.next_if(|(after, _)| *after <= position);
+                if let Some(fault) = late.or_else(|| Some(due()?.1)) {
                     struck();
                     losing |= fault == Fault::Lose;
                     if !self.suffer(fault) {

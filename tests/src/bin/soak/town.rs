@@ -137,7 +137,7 @@ impl Pace {
 
 /// A quarter of them go around the relays.
 fn is_plagued(number: u64) -> bool {
-    number % 4 != 0
+    !number.is_multiple_of(4)
 }
 
 const VISITORS: u64 = 16;
