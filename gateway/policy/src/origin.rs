@@ -68,7 +68,9 @@ impl App {
         let is = |own: &Authority| own.matches(authority, scheme.port());
         let own = std::iter::once(self.public_url.authority()).chain(&self.aliases);
         (scheme == Scheme::Https && own.into_iter().any(is))
-            || and.iter().any(|one| one.scheme == scheme && is(&one.authority))
+            || and
+                .iter()
+                .any(|one| one.scheme == scheme && is(&one.authority))
     }
 }
 
