@@ -47,6 +47,8 @@ fn idle_connections_that_moved_much_are_small() {
 /// A gateway that closes nothing for being idle while the test opens its connections.
 fn patient(backend: &Backend) -> Gateway {
     Setup::connect(backend)
+        // All come from one address.
+        .line("limits", "connections_per_address = 8192")
         .line("timeouts", "head = \"10m\"")
         .line("timeouts", "idle = \"10m\"")
         .start()
