@@ -94,7 +94,10 @@ pub(crate) fn run(config: &Path, ready_file: Option<PathBuf>) -> Result<(), Fail
 }
 
 /// Makes what all workers share; every fault is one of the configuration.
-pub(crate) fn assemble(config: Config, workers: usize) -> Result<(Arc<Shared>, AccessLogWriter), Failure> {
+pub(crate) fn assemble(
+    config: Config,
+    workers: usize,
+) -> Result<(Arc<Shared>, AccessLogWriter), Failure> {
     let mut diagnostics = Vec::new();
     let mut fronts = Vec::new();
     for listener in &config.listeners {

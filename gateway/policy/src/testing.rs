@@ -11,8 +11,7 @@ use wire::h1;
 use crate::{
     ApiCredentials, App, Decision, Discovery, Forward, HeaderName, Identity, IdentityHeaders,
     IpNet, Kind, Lane, LaneRules, Outcome, PathPrefix, Policy, PublicUrl, Question, Realm, Reason,
-    Refusal, Request, RequestId, SessionToken, Spoofed, Step, Username,
-    WebsocketOrigins,
+    Refusal, Request, RequestId, SessionToken, Spoofed, Step, Username, WebsocketOrigins,
 };
 
 /// Parses a request head as the server would.

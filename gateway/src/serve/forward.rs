@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 use policy::{Forward, Reason, Refusal, RequestId};
-use wire::{Method, Version};
 use wire::h1::Request;
+use wire::{Method, Version};
 
 use super::exchange::{Attempt, End, departure, has_body};
 use super::report::Report;

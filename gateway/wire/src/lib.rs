@@ -14,8 +14,8 @@ pub mod fold;
 mod grammar;
 pub mod h1;
 pub mod head;
-pub mod websocket;
 mod proxy_protocol;
+pub mod websocket;
 
 pub use authority::Authority;
 pub use fold::Folded;

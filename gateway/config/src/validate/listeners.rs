@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use super::{all, networks};
 use super::names::Names;
 use super::process::{ADDRESS, address};
+use super::{all, networks};
 use crate::context::{Context, Missing};
 use crate::raw::Section;
 use crate::{Certificate, Listener, Origin, pem};
