@@ -17,16 +17,15 @@ pub fn seed() -> u64 {
 pub struct Random(u64);
 
 impl Random {
-    /// The stream of one case of a run.
+    /// The stream of one case of a run: streams have nothing in common.
     pub fn new(seed: u64, case: u64) -> Self {
-        // Mixed, so that neighbouring cases have nothing in common.
         let mut random = Self(seed ^ case.wrapping_mul(0xd134_2543_de82_ef95));
-        random.next();
+        random.number();
         random
     }
 
-    /// The next number.
-    pub fn next(&mut self) -> u64 {
+    /// Any number.
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -36,7 +35,14 @@ impl Random {
 
     /// A number below `bound`, which is not zero.
     pub fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
+        (self.number() % bound as u64) as usize
+    }
+
+    /// A number below 2 to the power of `bits`, which is 1 to 64; small ones are as likely as large
+    /// ones.
+    pub fn magnitude(&mut self, bits: u64) -> u64 {
+        let base = 1 << (self.number() % bits);
+        base - 1 + self.number() % base
     }
 
     /// True once in `bound`.
@@ -51,3 +57,28 @@ impl Random {
 }
 
 const SEED: u64 = 20_261_122;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_reproduces_its_streams_and_no_others() {
+        let take = |seed, case| {
+            let mut random = Random::new(seed, case);
+            [(); 4].map(|()| random.number())
+        };
+        assert_eq!(take(1, 1), take(1, 1));
+        assert_ne!(take(1, 1), take(1, 2));
+        assert_ne!(take(1, 1), take(2, 1));
+    }
+
+    #[test]
+    fn magnitudes_are_small_and_large() {
+        let mut random = Random::new(1, 1);
+        let drawn: Vec<_> = (0..1000).map(|_| random.magnitude(20)).collect();
+        assert!(drawn.iter().all(|&number| number < 1 << 20));
+        assert!(drawn.iter().filter(|&&number| number < 1 << 5).count() > 100);
+        assert!(drawn.iter().filter(|&&number| number > 1 << 15).count() > 100);
+    }
+}

@@ -62,7 +62,7 @@ impl Link {
             while !rest.is_empty() {
                 let late = self.orders[way as usize].lock().unwrap().take();
                 let mut due = || orders.next_if(|(after, _)| *after <= position);
-                if let Some(fault) = late.or_else(|| Some(due()?.1)) {
+                if let Some(fault) = late.or_else(|| due().map(|(_, fault)| *fault)) {
                     struck();
                     losing |= fault == Fault::Lose;
                     if !self.suffer(fault) {

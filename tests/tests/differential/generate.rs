@@ -114,7 +114,7 @@ fn line_end(random: &mut Random, out: &mut Vec<u8>) {
 fn mutate(random: &mut Random, out: &mut Vec<u8>) {
     let at = random.below(out.len());
     let byte = match random.once_in(4) {
-        true => (random.next() & 0xff) as u8,
+        true => (random.number() & 0xff) as u8,
         false => random.pick(b"\r\n\0\t :;,=\"\\/%#?@[]0129afAFxX+-_\x0b\x0c\x7f\x80\xff"),
     };
     match random.below(4) {

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
+use gateway_tests::harness::Random;
 use gateway_tests::relay::{Fault, Order, Way};
-
-use crate::random::Random;
 
 /// The orders of one connection: most have none.
 pub(crate) fn orders(random: &mut Random) -> Vec<Order> {
-    if random.below(5) > 0 {
+    if !random.once_in(5) {
         return Vec::new();
     }
     let way = match random.below(2) {
@@ -19,7 +18,7 @@ pub(crate) fn orders(random: &mut Random) -> Vec<Order> {
         0 => Fault::Lose,
         // Longer than every time-out of the gateway's lasts.
         1 => Fault::Stall(Duration::from_secs(15)),
-        2..6 => Fault::Delay(Duration::from_millis(random.below(300))),
+        2..6 => Fault::Delay(Duration::from_millis(random.number() % 300)),
         6..11 => Fault::Cut,
         _ => Fault::Reset,
     };

@@ -6,11 +6,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use gateway_tests::double::{Double, Options};
-use gateway_tests::harness::{App, CONNECT, Gateway, Pool, Setup, poll};
+use gateway_tests::harness::{App, CONNECT, Gateway, Pool, Random, Setup, poll};
 use gateway_tests::relay::Relay;
 
 use crate::faults::orders;
-use crate::random::Random;
 use crate::report::Counts;
 use crate::visitor::{Visitor, Way};
 

@@ -2,10 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use gateway_tests::harness::{Client, Gateway};
+use gateway_tests::harness::{Client, Gateway, Random};
 use gateway_tests::relay::Relay;
 
-use crate::random::Random;
 use crate::report::Counts;
 use crate::work::Work;
 
@@ -58,7 +57,7 @@ impl Visitor {
         let faults = struck - std::mem::replace(&mut self.struck, struck);
         counts.count(self.number, work, &outcome, faults);
         // A connection with a fault on it may show that later; it is done with.
-        if outcome != Ok(true) || faults > 0 || self.random.below(8) == 0 {
+        if outcome != Ok(true) || faults > 0 || self.random.once_in(8) {
             self.leave();
         }
     }

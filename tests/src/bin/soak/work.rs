@@ -2,9 +2,7 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use gateway_tests::double::TEST_API_KEY;
-use gateway_tests::harness::{ALICE, Answer, Client, HANDSHAKE, Request};
-
-use crate::random::Random;
+use gateway_tests::harness::{ALICE, Answer, Client, HANDSHAKE, Random, Request};
 
 /// One thing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -134,7 +132,7 @@ fn upload(
     random: &mut Random,
 ) -> Result<bool, String> {
     let length = usize::try_from(random.magnitude(22)).unwrap();
-    let first = random.next();
+    let first = random.number();
     let body: Vec<u8> = (0..length).map(|at| (at as u64 ^ first) as u8).collect();
     let request = Request::new("POST", target).by(&ALICE);
     let bytes = if work == Work::Upload {
