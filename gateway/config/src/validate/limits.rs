@@ -14,14 +14,14 @@ pub(super) fn limits(
     max_head: Result<usize, Missing>,
 ) -> Result<Limits, Missing> {
     let connections = section.number("connections", 16_384, 1..=1_000_000);
-    let connections_per_address = section.number("connections_per_address", 1024, 1..=1_000_000);
+    let connections_per_address = section.number("connections_per_address", 512, 1..=1_000_000);
     let most = u32::try_from(Fields::MAX).unwrap_or(u32::MAX);
     let header_fields = section.number("header_fields", 128, 16..=most);
     let target = max_head.and_then(|max_head| target(&mut section, max_head));
     let body_rate = section.number("body_rate", 64, 0..=1_000_000);
     let body_window = section.duration(
         "body_window",
-        Duration::from_secs(15),
+        Duration::from_secs(60),
         Duration::from_millis(1),
     );
     section.finish();

@@ -40,12 +40,12 @@ fn a_minimal_configuration_has_safe_defaults() {
     assert_eq!(config.timeouts, timeouts);
     let limits = Limits {
         connections: 16_384,
-        connections_per_address: 1024,
+        connections_per_address: 512,
         header_fields: 128,
         target: 32_768,
         body_rate: Some(BodyRate {
-            least: 960,
-            window: Duration::from_secs(15),
+            least: 3840,
+            window: Duration::from_secs(60),
         }),
     };
     assert_eq!(config.limits, limits);
