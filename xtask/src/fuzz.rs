@@ -26,6 +26,7 @@ pub(crate) enum Target {
     Packet,
     ProxyProtocol,
     RequestHead,
+    Websocket,
 }
 
 impl Target {

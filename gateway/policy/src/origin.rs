@@ -3,6 +3,8 @@
 //! Browsers send cookies and passwords along with every handshake, whichever page asks for it, and
 //! let that page read what comes (RFC 6455 §10.2): only `Origin` says who asked.
 
+use std::fmt;
+
 use wire::{Authority, Fields, Name};
 
 use crate::App;
@@ -40,6 +42,12 @@ impl WebOrigin {
             scheme,
             authority: Authority::parse(authority).map_err(|_| InvalidOrigin)?,
         })
+    }
+}
+
+impl fmt::Display for WebOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.scheme.text(), self.authority)
     }
 }
 
@@ -85,14 +93,16 @@ impl Scheme {
         [Self::Http, Self::Https].into_iter().find_map(|scheme| {
             let text = scheme.text();
             let (start, rest) = origin.split_at_checked(text.len())?;
-            start.eq_ignore_ascii_case(text).then_some((scheme, rest))
+            start
+                .eq_ignore_ascii_case(text.as_bytes())
+                .then_some((scheme, rest))
         })
     }
 
-    fn text(self) -> &'static [u8] {
+    fn text(self) -> &'static str {
         match self {
-            Self::Http => b"http://",
-            Self::Https => b"https://",
+            Self::Http => "http://",
+            Self::Https => "https://",
         }
     }
 
@@ -106,6 +116,8 @@ impl Scheme {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -132,6 +144,25 @@ mod tests {
             "https:a.example",
         ] {
             assert_eq!(WebOrigin::parse(bad), Err(InvalidOrigin), "{bad}");
+        }
+    }
+
+    proptest! {
+        /// Whatever is accepted is the same origin once written.
+        #[test]
+        fn what_is_accepted_means_the_same_once_written(
+            text in ".*|(?i:https?)://[a-zA-Z0-9.:\\[\\]@/_-]{0,12}|(?i:https?)://[a-zA-Z]{1,3}([.][a-z0-9]{1,3}){0,2}[.]?(:[0-9]{1,6})?",
+        ) {
+            let Ok(origin) = WebOrigin::parse(&text) else {
+                return Ok(());
+            };
+            let written = origin.to_string();
+            prop_assert_eq!(WebOrigin::parse(&written), Ok(origin.clone()));
+            prop_assert!(!written.contains(|c: char| c.is_ascii_uppercase()));
+            // What was sent names it, too.
+            let (scheme, authority) = Scheme::split(text.as_bytes()).unwrap();
+            prop_assert_eq!(scheme, origin.scheme);
+            prop_assert!(origin.authority.matches(authority, scheme.port()));
         }
     }
 }

@@ -14,7 +14,7 @@ use gateway_fuzz::{is_own_cookie, parse_own, same_fields};
 use libfuzzer_sys::fuzz_target;
 use policy::{
     Decision, Forward, Identity, Kind, Lane, Outcome, OwnedNames, Policy, Reason, Request,
-    RequestId, SessionToken, Spoofed, Step, Username,
+    RequestId, SessionToken, Spoofed, Step, Username, WebOrigin,
 };
 use wire::h1::parse_request;
 use wire::{Fields, Folded, Name, cookie};
@@ -29,6 +29,9 @@ fuzz_target!(|data: &[u8]| {
     if parsed.head.fields().len() > Fields::MAX - ADDED {
         // With the gateway's own there would be more than this parser reads back.
         return;
+    }
+    for value in parsed.head.fields().all(Name::Origin) {
+        check_origin(value);
     }
     let policy: &Policy = if choice & 1 == 0 { &STRIP } else { &REJECT };
     let request = Request {
@@ -175,6 +178,14 @@ fn check_forward(
         ));
     }
 
+    // A page of another origin opens no WebSocket with a visitor's login.
+    if request.websocket && forward.lane == Lane::User && head.fields().contains(Name::Origin) {
+        let origin = head.fields().only(Name::Origin).and_then(origin);
+        let origin = origin.expect("an origin that cannot be read").to_string();
+        let without_port = origin.strip_suffix(":443").unwrap_or(&origin);
+        assert_eq!(without_port, app.public_url.origin());
+    }
+
     // P3: what a signature covers arrives unchanged.
     if forward.lane == Lane::SignedDeploy {
         for name in [
@@ -200,6 +211,17 @@ fn check_forward(
         &mut again,
     );
     assert!(same_fields(parse_own(&again).head.fields(), fields));
+}
+
+/// What is accepted is the same origin once written.
+fn check_origin(value: &[u8]) {
+    if let Some(origin) = origin(value) {
+        assert_eq!(WebOrigin::parse(&origin.to_string()), Ok(origin));
+    }
+}
+
+fn origin(value: &[u8]) -> Option<WebOrigin> {
+    WebOrigin::parse(str::from_utf8(value).ok()?).ok()
 }
 
 fn head_bytes(head: &wire::Head) -> Bytes {
