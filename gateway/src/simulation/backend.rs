@@ -174,11 +174,11 @@ impl Conn {
             let text = format!("HTTP/1.1 {status}\r\nX-Tag: {tag}\r\n{cookie}{rest}\r\n");
             self.out.extend_from_slice(text.as_bytes());
         };
-        let length = [0, 5, 300, 12_000][request.body.len() % 4 ^ tag % 4];
+        let length = [0, 5, 300, 12_000][(request.body.len() % 4) ^ (tag % 4)];
         let payload: Vec<u8> = Backends::payload(tag).take(length).collect();
         let no_body = request.method == "HEAD";
         let sized = format!("Content-Length: {length}\r\n");
-        match request.bytes.len() * 7 % 16 ^ tag % 16 {
+        match (request.bytes.len() * 7 % 16) ^ (tag % 16) {
             0..=5 => head("200 OK", &sized),
             6 | 7 => {
                 head("200 OK", "Transfer-Encoding: chunked\r\n");
