@@ -106,48 +106,48 @@ fn every_end_gives_the_place_back() {
         .line("timeouts", "head = \"300ms\"")
         .line("timeouts", "idle = \"300ms\"")
         .start();
-    let ends: [(&str, fn(&Gateway)); 9] = [
-        ("a closed request", |gateway| {
+    let ends = [
+        End("a closed request", |gateway| {
             next_client(gateway)
                 .ask(&Request::get("/").by(&ALICE).field("Connection", "close"))
                 .expect(200);
         }),
-        ("an idle time-out", |gateway| {
+        End("an idle time-out", |gateway| {
             let mut client = next_client(gateway);
             client.ask(&Request::get("/").by(&ALICE)).expect(200);
             client.expect_clean_end();
         }),
-        ("a bad head", |gateway| {
+        End("a bad head", |gateway| {
             let mut client = next_client(gateway);
             client.send(b"GET / HTTP/9.9\r\n\r\n");
             client.answer().expect(400);
         }),
-        ("no handshake", |gateway| {
+        End("no handshake", |gateway| {
             let mut tcp = next_tcp(gateway);
             assert_eq!(tcp.read(&mut [0]).unwrap_or(0), 0);
         }),
-        ("garbage for a handshake", |gateway| {
+        End("garbage for a handshake", |gateway| {
             let mut tcp = next_tcp(gateway);
             tcp.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
             while tcp.read(&mut [0; 64]).is_ok_and(|count| count > 0) {}
         }),
-        ("a reset in a handshake", |gateway| {
+        End("a reset in a handshake", |gateway| {
             let mut tcp = next_tcp(gateway);
             tcp.write_all(b"\x16\x03\x01\x02").unwrap();
             SockRef::from(&tcp)
                 .set_linger(Some(Duration::ZERO))
                 .unwrap();
         }),
-        ("a client that vanishes", |gateway| {
+        End("a client that vanishes", |gateway| {
             let mut client = next_client(gateway);
             client.send(&Request::get("/").by(&ALICE).bytes());
         }),
-        ("an answer that is cut", |gateway| {
+        End("an answer that is cut", |gateway| {
             let mut client = next_client(gateway);
             client.send(&Request::get("/cut").by(&ALICE).bytes());
             assert!(client.read_answer(false).is_err());
         }),
-        ("a tunnel", |gateway| {
+        End("a tunnel", |gateway| {
             let mut client = next_client(gateway);
             let upgrade = Request::get("/websocket/").by(&ALICE).fields(HANDSHAKE);
             client.send(&upgrade.bytes());
@@ -155,7 +155,7 @@ fn every_end_gives_the_place_back() {
         }),
     ];
     for round in 0..2 {
-        for (what, end) in &ends {
+        for End(what, end) in &ends {
             eprintln!("round {round}: {what}");
             end(&gateway);
         }
@@ -171,15 +171,19 @@ fn every_end_gives_the_place_back() {
     poll::until("no connection is open", || (open() == 0.0).then_some(()));
 }
 
+/// What ends a connection, and how.
+struct End(&'static str, fn(&Gateway));
+
 /// A connection that is taken, as soon as there is a place: then nothing comes for a while.
 fn next_tcp(gateway: &Gateway) -> TcpStream {
     poll::until("a connection is taken", || {
         let mut tcp = gateway.tcp_from("127.0.0.1");
         tcp.set_read_timeout(Some(Duration::from_millis(30)))
             .unwrap();
-        let error = tcp.read(&mut [0]).unwrap_err();
+        let read = tcp.read(&mut [0]);
         tcp.set_read_timeout(Some(poll::patience())).unwrap();
-        (error.kind() == ErrorKind::WouldBlock).then_some(tcp)
+        let taken = |error: std::io::Error| error.kind() == ErrorKind::WouldBlock;
+        read.is_err_and(taken).then_some(tcp)
     })
 }
 

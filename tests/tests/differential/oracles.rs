@@ -17,7 +17,7 @@ pub(crate) struct Others {
 
 /// Has them judge all cases, and hands each verdict over in order. `kind`: `Q` for requests, `A`
 /// for answers.
-pub(crate) fn judge(kind: u8, cases: Vec<Vec<u8>>, mut take: impl FnMut(&[u8], Others)) {
+pub(crate) fn judge(kind: u8, cases: &[Vec<u8>], mut take: impl FnMut(&[u8], Others)) {
     let mut child = Command::new(python())
         .arg(workspace().join("tests/clients/parsers.py"))
         .stdin(Stdio::piped())
@@ -27,7 +27,6 @@ pub(crate) fn judge(kind: u8, cases: Vec<Vec<u8>>, mut take: impl FnMut(&[u8], O
     let mut stdin = child.stdin.take().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     thread::scope(|scope| {
-        let cases = &cases;
         scope.spawn(move || {
             for case in cases {
                 let length = u32::try_from(case.len()).unwrap();

@@ -1,15 +1,18 @@
 //! What our parser makes of a message.
 
 use bytes::{Bytes, BytesMut};
-use wire::h1::{AnswerBody, Body, Chunked, ChunkedDecoder, HeadEnd, parse_answer, parse_request};
+use wire::h1::{
+    AnswerBody, Body, Chunked, ChunkedDecoder, HeadEnd, HeadError, parse_answer, parse_request,
+};
 use wire::{Fields, Method, Version};
 
 use crate::{Message, Verdict};
 
 pub(crate) fn request(bytes: &[u8]) -> Verdict {
     let (head, rest) = match head(bytes) {
-        Ok(parts) => parts,
-        Err(verdict) => return verdict,
+        Ok(Some(parts)) => parts,
+        Ok(None) => return Verdict::Waiting,
+        Err(error) => return Verdict::Refused(format!("{error:?}")),
     };
     let request = match parse_request(head, Vec::new()) {
         Ok(request) => request,
@@ -35,8 +38,9 @@ pub(crate) fn request(bytes: &[u8]) -> Verdict {
 /// An answer to a GET.
 pub(crate) fn answer(bytes: &[u8]) -> Verdict {
     let (head, rest) = match head(bytes) {
-        Ok(parts) => parts,
-        Err(verdict) => return verdict,
+        Ok(Some(parts)) => parts,
+        Ok(None) => return Verdict::Waiting,
+        Err(error) => return Verdict::Refused(format!("{error:?}")),
     };
     let answer = match parse_answer(head, Vec::new(), Method::Get, false) {
         Ok(answer) => answer,
@@ -56,6 +60,7 @@ pub(crate) fn answer(bytes: &[u8]) -> Verdict {
     message(start, answer.head.fields(), framing, bytes, rest)
 }
 
+#[derive(Clone, Copy)]
 enum Framing {
     Chunked,
     Length(u64),
@@ -63,16 +68,13 @@ enum Framing {
     Open,
 }
 
-/// Cuts the head off.
-fn head(bytes: &[u8]) -> Result<(Bytes, BytesMut), Verdict> {
-    match HeadEnd::default().find(bytes) {
-        Ok(Some(length)) => Ok((
-            Bytes::copy_from_slice(&bytes[..length]),
-            BytesMut::from(&bytes[length..]),
-        )),
-        Ok(None) => Err(Verdict::Waiting),
-        Err(error) => Err(Verdict::Refused(format!("{error:?}"))),
-    }
+/// Cuts the head off, if it has ended.
+fn head(bytes: &[u8]) -> Result<Option<(Bytes, BytesMut)>, HeadError> {
+    let end = HeadEnd::default().find(bytes)?;
+    Ok(end.map(|length| {
+        let (head, rest) = bytes.split_at(length);
+        (Bytes::copy_from_slice(head), BytesMut::from(rest))
+    }))
 }
 
 fn message(

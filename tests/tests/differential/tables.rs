@@ -1,6 +1,6 @@
 //! The disagreements, each with its reason.
 
-use crate::{Explained, Message};
+use crate::{Explained, Message, Otherwise};
 
 pub(crate) const REQUESTS: Explained = Explained {
     refused_here: &[
@@ -80,11 +80,11 @@ pub(crate) const REQUESTS: Explained = Explained {
         "Invalid char in url query",
         "bytes from 0x80 in a query, which curl and R send as typed: they end nothing in any parser, and go on as they came",
     )],
-    read_otherwise: &[(
-        "llhttp",
-        asks_for_upgrade,
-        "it takes what follows any request for an upgrade for the other protocol; we forward `Upgrade` only with a whole WebSocket handshake, which has no body",
-    )],
+    read_otherwise: &[Otherwise {
+        who: "llhttp",
+        is_such: asks_for_upgrade,
+        why: "it takes what follows any request for an upgrade for the other protocol; we forward `Upgrade` only with a whole WebSocket handshake, which has no body",
+    }],
 };
 
 pub(crate) const ANSWERS: Explained = Explained {
