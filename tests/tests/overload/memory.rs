@@ -55,7 +55,10 @@ fn loaded_connections_stay_within_the_formula() {
         .line("gateway", "workers = 2")
         .line("gateway", "max_head = \"64KiB\"")
         .line("limits", &format!("connections = {connections}"))
-        .line("limits", &format!("connections_per_address = {connections}"))
+        .line(
+            "limits",
+            &format!("connections_per_address = {connections}"),
+        )
         .prepare();
     let terms = terms(&prepared.finish(&["check", "--offline"]));
     let gateway = prepared.start();
