@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{DupFlags, Errno, dup3};
 use rustix::net::{SocketFlags, accept_with};
 use socket2::SockRef;
@@ -33,12 +34,17 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: usize, socket: TcpListe
                 arrived(&worker, listener, stream, peer);
             }
             Err(error) => {
+                let shortage = Shortage::of(&error);
+                if shortage == Shortage::Descriptors && !somebody_waits(&socket) {
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
                 worker.cells.accept_failed(listener);
                 if let Some(failures) = worker.accept_failures.count() {
                     let listener = worker.listener_name(listener);
                     tracing::warn!(listener, %error, failures, "accept failed");
                 }
-                match Shortage::of(&error) {
+                match shortage {
                     Shortage::Descriptors if spare.refuse_one(&socket) => {
                         refused(&worker, listener, Full::Descriptors);
                         // A flood of these must not keep the worker from those that it serves.
@@ -143,6 +149,15 @@ impl Shortage {
     }
 }
 
+/// Whether there is a connection to be accepted. Linux looks for a descriptor first, and says that
+/// there is none even if nobody waits: giving the spare one up then would let another worker's
+/// connection have it.
+fn somebody_waits(socket: &TcpListener) -> bool {
+    let mut sockets = [PollFd::new(socket, PollFlags::IN)];
+    // Should this fail, accepting finds out.
+    poll(&mut sockets, Some(&Timespec::default())).map_or(true, |ready| ready > 0)
+}
+
 /// A descriptor that is kept for bad times: a second one of the listening socket, which costs
 /// nothing else.
 struct Spare(Option<OwnedFd>);
@@ -224,11 +239,14 @@ mod tests {
     #[tokio::test]
     async fn a_waiting_connection_is_reset_in_the_place_of_the_spare_descriptor() {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        assert!(!somebody_waits(&socket));
         let mut spare = Spare::of(&socket);
         assert!(!spare.refuse_one(&socket), "nobody waits");
         assert!(spare.0.is_some());
         let mut client = std::net::TcpStream::connect(socket.local_addr().unwrap()).unwrap();
+        assert!(somebody_waits(&socket));
         assert!(spare.refuse_one(&socket));
+        assert!(!somebody_waits(&socket));
         assert!(spare.0.is_some());
         let error = io::Read::read(&mut client, &mut [0]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);

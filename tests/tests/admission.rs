@@ -9,11 +9,11 @@
     reason = "a failed step is a failed test"
 )]
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use gateway_tests::harness::{ALICE, Backend, Gateway, HANDSHAKE, OK, Request, Setup, poll};
+use gateway_tests::harness::{ALICE, Backend, Gateway, HANDSHAKE, OK, Request, Setup, poll, tcp_from};
 use socket2::SockRef;
 
 #[test]
@@ -27,7 +27,7 @@ fn beyond_the_total_connections_are_reset_and_admitted_ones_go_on() {
     for source in ["127.0.0.1", "127.0.0.2"] {
         for _ in 0..50 {
             let started = Instant::now();
-            expect_reset(&mut gateway.tcp_from(source));
+            expect_reset(connect(&gateway, source));
             assert!(started.elapsed() < poll::stretched(Duration::from_secs(1)));
         }
     }
@@ -53,7 +53,7 @@ fn beyond_the_total_connections_are_reset_and_admitted_ones_go_on() {
     drop(admitted.pop());
     let mut next = next_client(&gateway);
     next.ask(&Request::get("/").by(&ALICE)).expect(200);
-    expect_reset(&mut gateway.tcp_from("127.0.0.1"));
+    expect_reset(connect(&gateway, "127.0.0.1"));
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn an_address_has_its_share_and_no_other_suffers() {
         .map(|_| gateway.client_over(gateway.tcp_from("127.0.0.2")))
         .collect();
     for _ in 0..20 {
-        expect_reset(&mut gateway.tcp_from("127.0.0.2"));
+        expect_reset(connect(&gateway, "127.0.0.2"));
     }
     let mut other = gateway.client_over(gateway.tcp_from("127.0.0.3"));
     other.ask(&Request::get("/").by(&ALICE)).expect(200);
@@ -174,15 +174,20 @@ fn every_end_gives_the_place_back() {
 /// What ends a connection, and how.
 struct End(&'static str, fn(&Gateway));
 
+/// Whoever is refused may see that before the connection.
+fn connect(gateway: &Gateway, source: &str) -> io::Result<TcpStream> {
+    tcp_from(source.parse().unwrap(), gateway.address())
+}
+
 /// A connection that is taken, as soon as there is a place: then nothing comes for a while.
 fn next_tcp(gateway: &Gateway) -> TcpStream {
     poll::until("a connection is taken", || {
-        let mut tcp = gateway.tcp_from("127.0.0.1");
+        let mut tcp = connect(gateway, "127.0.0.1").ok()?;
         tcp.set_read_timeout(Some(Duration::from_millis(30)))
             .unwrap();
         let read = tcp.read(&mut [0]);
         tcp.set_read_timeout(Some(poll::patience())).unwrap();
-        let taken = |error: std::io::Error| error.kind() == ErrorKind::WouldBlock;
+        let taken = |error: io::Error| error.kind() == ErrorKind::WouldBlock;
         read.is_err_and(taken).then_some(tcp)
     })
 }
@@ -192,7 +197,8 @@ fn next_client(gateway: &Gateway) -> gateway_tests::harness::Client {
 }
 
 #[track_caller]
-fn expect_reset(tcp: &mut TcpStream) {
-    let error = tcp.read(&mut [0]).expect_err("a reset");
+fn expect_reset(connected: io::Result<TcpStream>) {
+    let read = connected.and_then(|mut tcp| tcp.read(&mut [0]));
+    let error = read.expect_err("a reset");
     assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
 }

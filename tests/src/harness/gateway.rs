@@ -121,7 +121,7 @@ impl Gateway {
 
     /// A plain connection to the listener `public` from a certain address of this host.
     pub fn tcp_from(&self, source: &str) -> TcpStream {
-        super::tcp_from(source.parse().unwrap(), self.address())
+        super::tcp_from(source.parse().unwrap(), self.address()).expect("the listener accepts")
     }
 
     /// Asks on a connection of its own, whose TLS names [`CONNECT`].

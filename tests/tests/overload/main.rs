@@ -16,11 +16,11 @@ mod log_disk;
 mod memory;
 mod storm;
 
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use gateway_tests::harness::{ALICE, Client, Gateway, Request, poll};
+use gateway_tests::harness::{ALICE, Client, Gateway, Request, poll, tcp_from};
 
 /// A connection with a request behind it: taken by all means.
 fn admitted(gateway: &Gateway) -> Client {
@@ -32,9 +32,18 @@ fn admitted(gateway: &Gateway) -> Client {
 /// A connection that is taken, as soon as there is a place: then nothing comes for a while.
 fn next_tcp(gateway: &Gateway) -> TcpStream {
     poll::until("a connection is taken", || {
-        let mut tcp = gateway.tcp_from("127.0.0.1");
+        let mut tcp = connect(gateway, 1).ok()?;
         (!is_refused(&mut tcp, Duration::from_millis(30))).then_some(tcp)
     })
+}
+
+/// From 127.0.0.`number`: whoever is refused may see it before the connection.
+fn connect(gateway: &Gateway, number: u8) -> io::Result<TcpStream> {
+    let connected = tcp_from([127, 0, 0, number].into(), gateway.address());
+    if let Err(error) = &connected {
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
+    }
+    connected
 }
 
 /// Whether it is reset within that time.

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gateway_tests::harness::{ALICE, Backend, Request, Setup, poll, scale, tcp_from};
+use gateway_tests::harness::{ALICE, Backend, Request, Setup, poll, scale};
 
-use super::{admitted, is_refused};
+use super::{admitted, connect, is_refused};
 
 #[test]
 fn a_storm_of_connections_harms_nobody_who_was_admitted() {
@@ -21,20 +21,20 @@ fn a_storm_of_connections_harms_nobody_who_was_admitted() {
 
     // Each of ten threads holds as many attempts open as there are places.
     let attempts = scale(300, 5000);
-    let (address, over) = (gateway.address(), AtomicBool::new(false));
+    let over = AtomicBool::new(false);
     let (refused, slow) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let mut served = 0;
     let mut slowest = Duration::ZERO;
     thread::scope(|scope| {
         let storm: Vec<_> = (1..=10)
-            .map(|number: u8| {
-                let (refused, slow) = (&refused, &slow);
+            .map(|number| {
+                let (gateway, refused, slow) = (&gateway, &refused, &slow);
                 scope.spawn(move || {
-                    let source = [127, 0, 1, number].into();
                     for _ in 0..attempts / places {
-                        let open: Vec<_> = (0..places).map(|_| tcp_from(source, address)).collect();
-                        for mut tcp in open {
-                            let quick = is_refused(&mut tcp, poll::stretched(QUICK));
+                        let open: Vec<_> = (0..places).map(|_| connect(gateway, number)).collect();
+                        for tcp in open {
+                            let quick = |mut tcp| is_refused(&mut tcp, poll::stretched(QUICK));
+                            let quick = tcp.map_or(true, quick);
                             let count = if quick { refused } else { slow };
                             count.fetch_add(1, Ordering::Relaxed);
                         }
