@@ -13,7 +13,9 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use gateway_tests::harness::{ALICE, Backend, Gateway, HANDSHAKE, OK, Request, Setup, poll, tcp_from};
+use gateway_tests::harness::{
+    ALICE, Backend, Gateway, HANDSHAKE, OK, Request, Setup, poll, tcp_from,
+};
 use socket2::SockRef;
 
 #[test]
