@@ -347,7 +347,7 @@ pub(crate) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 
 /// A connection from a certain address of this host (all of `127.0.0.0/8` are), any port. It fails
 /// if it is reset before anybody here has seen it.
-pub fn tcp_from(source: IpAddr, address: SocketAddr) -> io::Result<TcpStream> {
+pub fn tcp_from(source: IpAddr, address: SocketAddr) -> std::io::Result<TcpStream> {
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::new(source, 0).into()).unwrap();
