@@ -12,7 +12,7 @@ use aya_ebpf::programs::SockAddrContext;
 use gateway_ebpf::abi::{Ancestor, Endpoint, Event, Program, Reason, Service, Settings};
 use gateway_ebpf::packet::mapped;
 
-use crate::maps::{self, ADDRESSES, EXCEPTED, REMOTE_PORTS, REMOTES, has, raw, service_place};
+use crate::maps::{self, ADDRESSES, EXCEPTED, REMOTES, is_remote_port, raw, service_place};
 use crate::skb::is_excepted;
 use crate::verdict::{PASS, REFUSE, pass, refuse_process, settings};
 
@@ -38,7 +38,7 @@ pub fn connect6(context: SockAddrContext) -> i32 {
 #[inline(always)]
 fn concerns(address: *mut bpf_sock_addr) -> bool {
     let port = port(address);
-    is_tcp(address) && (service_place(port).is_some() || has(&REMOTE_PORTS, port))
+    is_tcp(address) && (service_place(port).is_some() || is_remote_port(port))
 }
 
 #[inline(always)]
@@ -80,7 +80,7 @@ fn decide(context: &SockAddrContext, program: Program, address: [u8; 16]) -> i32
 fn is_remote(endpoint: &Endpoint) -> bool {
     // The set costs a few nanoseconds, the map a hundred more where it is not in the caches.
     // SAFETY: only its presence counts.
-    has(&REMOTE_PORTS, endpoint.port) && unsafe { REMOTES.get(endpoint) }.is_some()
+    is_remote_port(endpoint.port) && unsafe { REMOTES.get(endpoint) }.is_some()
 }
 
 /// The service that has this port in the caller's namespace.

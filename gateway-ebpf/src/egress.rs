@@ -7,7 +7,7 @@ use gateway_ebpf::abi::{Endpoint, Event, Program, Reason, Settings};
 use gateway_ebpf::packet::{Kind, Segment, parse};
 use gateway_ebpf::quick::{Brief, Look, look};
 
-use crate::maps::{REMOTE_PORTS, REMOTES, has};
+use crate::maps::{REMOTES, is_remote_port};
 use crate::skb::{Skb, Socket, event_of};
 use crate::verdict::{PASS, REFUSE, pass, refuse_packet, settings};
 
@@ -17,7 +17,7 @@ pub fn egress(context: SkBuffContext) -> i32 {
     let skb = Skb(&context);
     match look(&skb) {
         Look::Other => return PASS,
-        Look::Tcp(port) if !has(&REMOTE_PORTS, port) => return PASS,
+        Look::Tcp(port) if !is_remote_port(port) => return PASS,
         Look::Longer | Look::Tcp(_) => {}
     }
     match parse(&skb) {

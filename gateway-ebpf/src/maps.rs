@@ -67,21 +67,23 @@ pub static EVENTS: RingBuf<Event, { RING_BYTES as usize }> = RingBuf::new();
 #[btf_map]
 pub static LOST: PerCpuArray<u64, 1> = PerCpuArray::new();
 
-/// Whether a set has a port. Without the set, which cannot be, it has them all.
+/// Whether some remote endpoint has a port. Without the set, which cannot be, all have one.
 #[inline(always)]
-pub fn has(ports: &'static Array<Ports, 1>, port: u16) -> bool {
+pub fn is_remote_port(port: u16) -> bool {
     let (word, bit) = place(port);
     // The mask tells the verifier what the type says: the place is inside. The box keeps the
     // compiler, which knows that too, from leaving it out: up to 6.12 at least, the verifier forgets
     // it at the byte swap.
     let word = black_box(word) & 1023;
-    ports.get(0).is_none_or(|ports| ports[word] & bit != 0)
+    REMOTE_PORTS
+        .get(0)
+        .is_none_or(|ports| ports[word] & bit != 0)
 }
 
 /// The place of a port's service; `None` if it is no local endpoint's port.
 #[inline(always)]
 pub fn service_place(port: u16) -> Option<u32> {
-    // As in `has`.
+    // As in `is_remote_port`.
     let port = black_box(port as usize) & 0xffff;
     u32::from(LOCAL_PORTS.get(0)?[port]).checked_sub(1)
 }
