@@ -75,14 +75,14 @@ impl Attempt<'_> {
             timer,
             ..
         } = client;
+        let rate = self.worker.shared.limits.body_rate;
         let progress = Progress::new(
             timer,
             timeouts.body,
             timeouts.answer,
             has_body(self.request),
+            rate.map(|rate| Pace::new(transport, rate)),
         );
-        let rate = self.worker.shared.limits.body_rate;
-        let progress = progress.with_pace(rate.map(|rate| Pace::new(transport, rate)));
         let outcome = self.exchange(transport, buffer, &progress, report).await;
         report.received(progress.up.moved.get());
         report.sent(progress.down.moved.get());

@@ -52,8 +52,15 @@ pub(super) struct Side {
 }
 
 impl<'a> Progress<'a> {
-    /// Nothing has moved; measures silence from now. `owed`: the client owes a body.
-    pub(super) fn new(timer: &'a IdleTimer, short: Duration, long: Duration, owed: bool) -> Self {
+    /// Nothing has moved; measures silence from now. `owed`: the client owes a body. With a pace, also
+    /// holds the client to a rate while nothing but it is waited for.
+    pub(super) fn new(
+        timer: &'a IdleTimer,
+        short: Duration,
+        long: Duration,
+        owed: bool,
+        pace: Option<Pace<'a>>,
+    ) -> Self {
         let progress = Self {
             timer,
             short: Cell::new(short),
@@ -63,19 +70,10 @@ impl<'a> Progress<'a> {
             answered: Cell::new(false),
             owed: Cell::new(owed),
             uploaded: Cell::new(false),
-            pace: None,
+            pace,
         };
         progress.rearm();
         progress
-    }
-
-    /// Also holds the client to a rate, while nothing but it is waited for.
-    pub(super) fn with_pace(mut self, pace: Option<Pace<'a>>) -> Self {
-        self.pace = pace;
-        if self.client_sends() {
-            self.rearm();
-        }
-        self
     }
 
     /// Notes that something moved.

@@ -39,7 +39,7 @@ pub(super) async fn run(
 ) {
     worker.cells.tunnel_opened();
     let timeouts = &worker.shared.timeouts;
-    let progress = Progress::new(&client.timer, timeouts.tunnel, timeouts.tunnel, false);
+    let progress = Progress::new(&client.timer, timeouts.tunnel, timeouts.tunnel, false, None);
     let pings = Pings::of(worker, forward.app);
     let tunnel = Tunnel::default();
     let outcome = {
