@@ -105,9 +105,10 @@ fn arrived(worker: &Rc<Worker>, listener: usize, stream: TcpStream, peer: Socket
         debug_assert!(false, "a listener without its front");
         return;
     };
-    let admitted = match worker.shared.ceiling.is_below(&stream) {
-        false => worker.shared.admission.admit(),
-        true => Err(Full::Descriptors),
+    let admitted = if worker.shared.ceiling.is_reached_by(&stream) {
+        Err(Full::Descriptors)
+    } else {
+        worker.shared.admission.admit()
     };
     let place = admitted.and_then(|mut place: Place| {
         // A proxy has to say first whose connection it is.

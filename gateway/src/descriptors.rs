@@ -31,9 +31,9 @@ impl Ceiling {
         Self(most - most / 8)
     }
 
-    /// Whether a descriptor that was just made is beyond. The kernel gives out the lowest number
+    /// Whether a descriptor that was just made reaches it. The kernel gives out the lowest number
     /// that is free, so that all below are taken.
-    pub(crate) fn is_below(self, descriptor: &impl AsRawFd) -> bool {
+    pub(crate) fn is_reached_by(self, descriptor: &impl AsRawFd) -> bool {
         u64::try_from(descriptor.as_raw_fd()).is_ok_and(|number| number >= self.0)
     }
 }
