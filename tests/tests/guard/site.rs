@@ -88,6 +88,30 @@ impl Site {
         layer.start(GuardSetup::new(&self.host, mode))
     }
 
+    /// What the gateway sends to the service reaches a thief without a guard, and not with one.
+    #[track_caller]
+    pub(crate) fn gives_nothing_to(&self, thief: &Process) {
+        for layer in [None, Some(Layer::All), Some(Layer::Ingress)] {
+            let guard = layer.map(|layer| self.guard("enforce", layer));
+            let accepted = thief.count("accepted");
+            for target in ["127.0.0.1:3939", "[::1]:3939"] {
+                let outcome = self
+                    .host
+                    .attempt(&self.host.gateway(), &["connect", target]);
+                assert_eq!(
+                    outcome.answered_by("thief"),
+                    layer.is_none(),
+                    "{layer:?} {target}: {outcome:?}"
+                );
+            }
+            if let Some(guard) = guard {
+                assert_eq!(thief.count("accepted"), accepted, "{layer:?}");
+                assert!(guard.count("ingress", "not_service", "refused") > 0);
+                guard.stop();
+            }
+        }
+    }
+
     /// Both who must be kept away.
     pub(crate) fn strangers(&self) -> [Who; 2] {
         [self.host.outsider(), self.host.hosted()]

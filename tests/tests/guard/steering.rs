@@ -15,23 +15,7 @@ fn a_thief_to_whom_the_services_port_is_steered_gets_nothing() {
         &["--name", "thief", "--listen", "[::]:4000"],
     );
     let _steering = steer(host, 3939, &thief, 4000);
-    for layer in [None, Some(Layer::All), Some(Layer::Ingress)] {
-        let guard = layer.map(|layer| site.guard("enforce", layer));
-        let accepted = thief.count("accepted");
-        for target in ["127.0.0.1:3939", "[::1]:3939"] {
-            let outcome = host.attempt(&host.gateway(), &["connect", target]);
-            assert_eq!(
-                outcome.answered_by("thief"),
-                layer.is_none(),
-                "{layer:?} {target}: {outcome:?}"
-            );
-        }
-        if let Some(guard) = guard {
-            assert_eq!(thief.count("accepted"), accepted, "{layer:?}");
-            assert!(guard.count("ingress", "not_service", "refused") > 0);
-            guard.stop();
-        }
-    }
+    site.gives_nothing_to(&thief);
 }
 
 /// What comes to a port that nobody protects is given to the service: the packets do not say so,
