@@ -1,10 +1,9 @@
 //! Clients that send slowly: heads, bodies, and what only looks slow.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use gateway_tests::harness::{ALICE, Backend, Client, Gateway, Request, Setup, poll, scale};
+use gateway_tests::relay::{Fault, Order, Relay, Way};
 
 use crate::others::Others;
 
@@ -112,7 +111,8 @@ fn a_steady_upload_is_not_slow() {
     // 200 bytes in each window; of plaintext there are none in most.
     let gateway = limited(&backend, 400, "500ms");
     // 4,000 bytes a second: 16 KiB, one record, in four seconds.
-    let mut client = gateway.client_by(throttled(gateway.address(), 200, 50));
+    let relay = throttled(&gateway, 200, Duration::from_millis(50));
+    let mut client = gateway.client_by(relay.address());
     let body = vec![b'x'; 16_000];
     let request = Request::new("POST", "/steady").by(&ALICE);
     let started = Instant::now();
@@ -178,29 +178,15 @@ fn trickle(client: &mut Client, part: &[u8]) {
     });
 }
 
-/// A relay that passes so many bytes on every so many milliseconds.
-fn throttled(to: SocketAddr, bytes: usize, millis: u64) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        let (client, _) = listener.accept().unwrap();
-        let gateway = TcpStream::connect(to).unwrap();
-        gateway.set_nodelay(true).unwrap();
-        let back = (gateway.try_clone().unwrap(), client.try_clone().unwrap());
-        std::thread::spawn(move || relay(back.0, back.1, 65_536, Duration::ZERO));
-        relay(client, gateway, bytes, Duration::from_millis(millis));
+/// A relay that passes so many bytes of a client's, and then waits, again and again.
+fn throttled(gateway: &Gateway, bytes: u64, pause: Duration) -> Relay {
+    // More than any body here has.
+    let pauses = (1..1000).map(move |number| Order {
+        way: Way::Up,
+        after: number * bytes,
+        fault: Fault::Delay(pause),
     });
-    address
-}
-
-fn relay(mut from: TcpStream, mut to: TcpStream, bytes: usize, pause: Duration) {
-    let mut part = vec![0; bytes];
-    while let Ok(count) = from.read(&mut part)
-        && count > 0
-        && to.write_all(&part[..count]).is_ok()
-    {
-        std::thread::sleep(pause);
-    }
+    Relay::scripted(gateway.address(), move |_| pauses.clone().collect())
 }
 
 /// Several windows.
