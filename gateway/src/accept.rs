@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -108,7 +109,7 @@ fn arrived(worker: &Rc<Worker>, listener: usize, stream: TcpStream, peer: Socket
     let admitted = if worker.shared.ceiling.is_reached_by(&stream) {
         Err(Full::Descriptors)
     } else {
-        worker.shared.admission.admit()
+        front.admission.admit()
     };
     let place = admitted.and_then(|mut place: Place| {
         // A proxy has to say first whose connection it is.
@@ -120,7 +121,8 @@ fn arrived(worker: &Rc<Worker>, listener: usize, stream: TcpStream, peer: Socket
     match place {
         Ok(place) => {
             let worker = Rc::clone(worker);
-            tokio::task::spawn_local(connection(worker, listener, stream, peer, place));
+            let front = Arc::clone(front);
+            tokio::task::spawn_local(connection(worker, front, listener, stream, peer, place));
         }
         Err(full) => {
             reset(&stream);

@@ -6,6 +6,8 @@ use config::Config;
 use rustix::io;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::memory;
+
 /// Raises the soft limit to the hard one. A program that uses `select` must not do that; nothing
 /// here does, and no other program is started.
 pub(crate) fn raise_limit() -> io::Result<()> {
@@ -44,17 +46,17 @@ pub(crate) fn shortage(config: &Config, workers: usize) -> Option<String> {
     let needed = needed(config, workers);
     (available < needed).then(|| {
         format!(
-            "limits.connections = {} may need {needed} open files (two for each connection, and \
-             those to back-ends that rest), but there may be {available}: expected a larger \
-             LimitNOFILE (ulimit -n), or fewer connections",
-            config.limits.connections
+            "limits.connections = {}, all listeners together, may need {needed} open files (two for \
+             each connection, and those to back-ends that rest), but there may be {available}: \
+             expected a larger LimitNOFILE (ulimit -n), or fewer connections",
+            memory::connections(config)
         )
     })
 }
 
 /// The most descriptors that are open at once.
 fn needed(config: &Config, workers: usize) -> u64 {
-    let connections = u64::from(config.limits.connections);
+    let connections = memory::connections(config);
     // Each was used by a client at some time, all at once at worst.
     let resting = config.pools.iter().map(|pool| {
         let most = connections.min(pool.capacity.in_flight.into());

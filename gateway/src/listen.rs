@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use config::{Diagnostic, Listener, Origin};
+use config::{Diagnostic, Origin};
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 /// The sockets of every worker, by worker and listener, and the addresses that they have.
@@ -17,19 +17,22 @@ pub(crate) struct Bound {
 }
 
 /// Binds each listener once for each worker (`SO_REUSEPORT`: the kernel spreads connections).
-pub(crate) fn bind(listeners: &[Listener], workers: usize) -> Result<Bound, Vec<Diagnostic>> {
+pub(crate) fn bind<'a>(
+    listeners: impl Iterator<Item = &'a (SocketAddr, Origin)>,
+    workers: usize,
+) -> Result<Bound, Vec<Diagnostic>> {
     let mut sockets: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
     let mut addresses = Vec::new();
     let mut faults = Vec::new();
     for listener in listeners {
-        match bind_one(&listener.address.0, workers) {
+        match bind_one(&listener.0, workers) {
             Ok((address, bound)) => {
                 addresses.push(address);
                 for (worker, socket) in sockets.iter_mut().zip(bound) {
                     worker.push(socket);
                 }
             }
-            Err(error) => faults.push(fault(&listener.address, &error)),
+            Err(error) => faults.push(fault(listener, &error)),
         }
     }
     if faults.is_empty() {
@@ -121,13 +124,7 @@ mod tests {
         for shared in [false, true] {
             let taken = socket(&"127.0.0.1:0".parse().unwrap(), shared).unwrap();
             let address = taken.local_addr().unwrap();
-            let listener = Listener {
-                name: "public".into(),
-                address: (address, origin()),
-                proxy_protocol_from: Vec::new(),
-                certificates: Vec::new(),
-            };
-            let faults = bind(&[listener], 2).unwrap_err();
+            let faults = bind(std::iter::once(&(address, origin())), 2).unwrap_err();
             let text = faults[0].to_string();
             assert!(
                 text.starts_with("gateway.toml:7: listener[0].address: cannot listen on"),

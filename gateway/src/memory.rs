@@ -26,6 +26,14 @@ struct Term {
     each: u64,
 }
 
+/// How many clients may be connected at once.
+pub(crate) fn connections(config: &Config) -> u64 {
+    let listeners = config.listeners.iter();
+    listeners
+        .map(|listener| u64::from(listener.limits.connections))
+        .sum()
+}
+
 /// The most bytes of a hash table with so many entries of a type: it grows by doubling when 7/8
 /// are taken, holds a byte beside each entry, and while it grows the old one is there, too.
 pub(crate) const fn table<T>(entries: usize) -> usize {
@@ -35,7 +43,7 @@ pub(crate) const fn table<T>(entries: usize) -> usize {
 impl Formula {
     /// Of a configuration that so many workers serve.
     pub(crate) fn of(config: &Config, workers: usize) -> Self {
-        let connections = u64::from(config.limits.connections);
+        let connections = connections(config);
         let resting = config.pools.iter().map(|pool| {
             let of_server = connections.min(pool.capacity.in_flight.into());
             of_server.saturating_mul(pool.servers.len() as u64)

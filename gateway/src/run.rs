@@ -13,7 +13,6 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::admin::Admin;
-use crate::admission::Admission;
 use crate::auth::{self, Authenticator, FailureCause};
 use crate::cli::Failure;
 use crate::confine::confine;
@@ -42,7 +41,8 @@ pub(crate) fn run(config: &Path, ready_file: Option<PathBuf>) -> Result<(), Fail
         tracing::warn!("{shortage}");
     }
     let admin_socket = bind_admin(&config.admin).map_err(ConfigError::from)?;
-    let bound = bind(&config.listeners, cpus.len()).map_err(faults)?;
+    let addresses = config.listeners.iter().map(|listener| &listener.address);
+    let bound = bind(addresses, cpus.len()).map_err(faults)?;
     let (shared, log) = assemble(config, cpus.len())?;
 
     let runtime = Builder::new_current_thread()
@@ -102,11 +102,7 @@ pub(crate) fn assemble(
     let mut fronts = Vec::new();
     for listener in &config.listeners {
         match Acceptor::new(&listener.certificates) {
-            Ok(acceptor) => fronts.push(Front {
-                name: listener.name.clone(),
-                acceptor,
-                proxies: listener.proxy_protocol_from.clone().into(),
-            }),
+            Ok(acceptor) => fronts.push(Arc::new(Front::new(listener, acceptor))),
             Err(found) => diagnostics.extend(found),
         }
     }
@@ -143,10 +139,8 @@ pub(crate) fn assemble(
         apps: config.apps.iter().map(AppShared::from).collect(),
         policy: config.policy,
         listeners: fronts,
-        admission: Admission::new(config.limits),
         ceiling: Ceiling::of_process(),
         workers,
-        limits: config.limits,
         max_head: config.max_head,
         timeouts: config.timeouts,
         drain: config.drain,

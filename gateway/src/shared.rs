@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{AppExtra, Limits, Timeouts};
+use config::{AppExtra, AppTimeouts, BackendTimeouts, ClientTimeouts, Limits, Listener};
 use policy::{IpNet, Policy};
 
 use crate::admission::Admission;
@@ -24,19 +24,15 @@ pub(crate) struct Shared {
     /// What stands beside each app.
     pub(crate) apps: Vec<AppShared>,
     /// The front's listeners.
-    pub(crate) listeners: Vec<Front>,
-    /// Places for clients' connections.
-    pub(crate) admission: Arc<Admission>,
+    pub(crate) listeners: Vec<Arc<Front>>,
     /// How many workers there are.
     pub(crate) workers: usize,
-    /// What a request may take.
-    pub(crate) limits: Limits,
     /// Where the table of open files is full for clients.
     pub(crate) ceiling: Ceiling,
     /// The largest head, in bytes.
     pub(crate) max_head: usize,
-    /// Idle time-outs.
-    pub(crate) timeouts: Timeouts,
+    /// Time-outs towards back-ends.
+    pub(crate) timeouts: BackendTimeouts,
     /// How long a drain waits.
     pub(crate) drain: Duration,
     /// Passwords and sessions.
@@ -56,9 +52,27 @@ pub(crate) struct Front {
     pub(crate) acceptor: Acceptor,
     /// From where connections begin with PROXY protocol.
     pub(crate) proxies: Box<[IpNet]>,
+    /// Places for its clients' connections.
+    pub(crate) admission: Arc<Admission>,
+    /// What its clients may take.
+    pub(crate) limits: Limits,
+    /// How long it waits for them.
+    pub(crate) timeouts: ClientTimeouts,
 }
 
 impl Front {
+    /// A listener with its TLS, and nobody connected.
+    pub(crate) fn new(listener: &Listener, acceptor: Acceptor) -> Self {
+        Self {
+            name: listener.name.clone(),
+            acceptor,
+            proxies: listener.proxy_protocol_from.clone().into(),
+            admission: Admission::new(listener.limits),
+            limits: listener.limits,
+            timeouts: listener.timeouts,
+        }
+    }
+
     /// Whether a connection from there has to begin with PROXY protocol.
     pub(crate) fn is_proxy(&self, peer: IpAddr) -> bool {
         self.proxies.iter().any(|proxy| proxy.contains(peer))
@@ -74,6 +88,8 @@ pub(crate) struct AppShared {
     pub(crate) discovery: AddressLimit,
     /// Requests by key.
     pub(crate) rates: Rates,
+    /// How much silence it may keep.
+    pub(crate) timeouts: AppTimeouts,
     /// After how much silence towards its client a WebSocket is pinged.
     pub(crate) websocket_ping: Option<Duration>,
 }
@@ -84,6 +100,7 @@ impl From<&AppExtra> for AppShared {
             pool: extra.pool,
             discovery: AddressLimit::per_minute(extra.discovery_per_minute),
             rates: Rates::new(&extra.rates),
+            timeouts: extra.timeouts,
             websocket_ping: extra.websocket_ping,
         }
     }

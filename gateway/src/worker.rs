@@ -22,7 +22,7 @@ use crate::auth;
 use crate::buffers::Buffers;
 use crate::request_id::RequestIds;
 use crate::serve::{Client, serve};
-use crate::shared::Shared;
+use crate::shared::{Front, Shared};
 use crate::telemetry::{AccessLog, Cells, Entry};
 use crate::upstream::{Pools, Share};
 
@@ -260,19 +260,17 @@ impl std::fmt::Debug for Worker {
 /// Serves a connection that has a place.
 pub(crate) async fn connection(
     worker: Rc<Worker>,
+    front: Arc<Front>,
     listener: usize,
     stream: TcpStream,
     peer: SocketAddr,
     place: Place,
 ) {
     let _open = Open::new(&worker, listener);
-    let Some(front) = worker.shared.listeners.get(listener) else {
-        return;
-    };
-    let deadline = Instant::now() + worker.shared.timeouts.head;
+    let deadline = Instant::now() + front.timeouts.head;
     let arrived = tokio::select! {
         // Boxed: what a handshake needs goes when it is over.
-        arrived = Box::pin(arrive(front, stream, peer, place, deadline)) => arrived,
+        arrived = Box::pin(arrive(&front, stream, peer, place, deadline)) => arrived,
         // Nothing was asked yet, so nothing is owed.
         () = worker.drain_begun() => return,
     };
@@ -283,7 +281,7 @@ pub(crate) async fn connection(
             client,
             place: _place,
         }) => {
-            let client = Client::new(&worker, transport, listener, client, sni);
+            let client = Client::new(front, transport, listener, client, sni);
             serve(&worker, client).await;
         }
         Err(Failed::Full(full)) => refused(&worker, listener, full),

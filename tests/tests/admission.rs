@@ -14,7 +14,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use gateway_tests::harness::{
-    ALICE, Backend, Gateway, HANDSHAKE, OK, Request, Setup, poll, tcp_from,
+    ALICE, App, Backend, Gateway, HANDSHAKE, OK, Pool, Request, Setup, poll, tcp_from,
 };
 use socket2::SockRef;
 
@@ -83,6 +83,37 @@ fn an_address_has_its_share_and_no_other_suffers() {
         .metrics()
         .sum("connect_gateway_connections_total", &[]);
     assert_eq!(taken_up, 3.0);
+}
+
+#[test]
+fn a_crowd_at_one_listener_takes_no_place_of_anothers() {
+    let backend = Backend::recording();
+    let gateway = Setup::new()
+        .pool(Pool::plain("connect", backend.address()))
+        .app(App::connect().line("listeners = [\"public\", \"narrow\"]"))
+        .line("limits", "connections = 3")
+        .listener("narrow", &["limits = { connections = 1 }"])
+        .start();
+    let narrow = gateway.address_of("narrow");
+    let mut only = gateway.client_by(narrow);
+    let mut public: Vec<_> = (0..3).map(|_| gateway.client()).collect();
+    let source = "127.0.0.1".parse().unwrap();
+    for _ in 0..5 {
+        expect_reset(tcp_from(source, narrow));
+    }
+    expect_reset(connect(&gateway, "127.0.0.1"));
+    for client in public.iter_mut().chain([&mut only]) {
+        client.ask(&Request::get("/").by(&ALICE)).expect(200);
+    }
+    for (listener, refusals) in [("narrow", 5.0), ("public", 1.0)] {
+        let labels = [("listener", listener), ("reason", "total")];
+        let refused = gateway.counted(
+            "connect_gateway_connections_refused_total",
+            &labels,
+            refusals,
+        );
+        assert_eq!(refused, refusals, "{listener}");
+    }
 }
 
 /// With a single place, one that is not given back is the end of all service.

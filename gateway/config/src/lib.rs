@@ -43,10 +43,8 @@ pub struct Config {
     pub admin: (SocketAddr, Origin),
     /// Logs.
     pub log: Log,
-    /// Idle time-outs.
-    pub timeouts: Timeouts,
-    /// What clients may take.
-    pub limits: Limits,
+    /// Time-outs towards back-ends.
+    pub timeouts: BackendTimeouts,
     /// Listeners; their indexes are those of [`policy::App::listeners`].
     pub listeners: Vec<Listener>,
     /// Realms; their indexes are those of [`Policy::realms`].
@@ -94,26 +92,36 @@ pub enum Level {
     Warn,
 }
 
-/// Time-outs: `connect` and `head` bound the whole, the others silence.
+/// How long a listener waits for its clients: `head` bounds the whole, the others silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// Until an answer begins.
-    pub answer: Duration,
-    /// A body that stands still.
+pub struct ClientTimeouts {
+    /// A body that stands still, either way.
     pub body: Duration,
-    /// A connection to a back-end, TLS included.
-    pub connect: Duration,
     /// A request's head.
     pub head: Duration,
     /// Between requests.
     pub idle: Duration,
-    /// An unused back-end connection.
-    pub pool: Duration,
-    /// A WebSocket on which nothing moves.
+}
+
+/// How much silence an app may keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppTimeouts {
+    /// Before its answer, or within it.
+    pub answer: Duration,
+    /// On a WebSocket, both ways.
     pub tunnel: Duration,
 }
 
-/// What clients may take of the process, all listeners and workers together.
+/// How long connections to back-ends may take, and rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackendTimeouts {
+    /// A new one, TLS included.
+    pub connect: Duration,
+    /// An unused one.
+    pub pool: Duration,
+}
+
+/// What the clients of a listener may take of the process, all workers together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections at once; at least 1.
@@ -146,6 +154,10 @@ pub struct Listener {
     pub address: (SocketAddr, Origin),
     /// From where connections begin with PROXY protocol; all else is taken at its word.
     pub proxy_protocol_from: Vec<IpNet>,
+    /// What its clients may take.
+    pub limits: Limits,
+    /// How long it waits for them.
+    pub timeouts: ClientTimeouts,
     /// Its certificates; the first is the default.
     pub certificates: Vec<Certificate>,
 }
@@ -276,6 +288,8 @@ pub struct AppExtra {
     pub discovery_per_minute: u32,
     /// How many requests it takes, by key.
     pub rates: Vec<Rate>,
+    /// How much silence it may keep.
+    pub timeouts: AppTimeouts,
     /// After how much silence towards its client a WebSocket is pinged; `None`: never.
     pub websocket_ping: Option<Duration>,
 }

@@ -12,6 +12,7 @@ mod pools;
 mod process;
 mod rates;
 mod realms;
+mod timeouts;
 
 use listeners::Taken;
 use policy::{IpNet, Policy};
@@ -28,7 +29,7 @@ pub(crate) fn config(mut root: Section<'_>) -> Result<Config, Missing> {
     let admin = process::admin(root.section("admin"))
         .and_then(|address| taken.take(root.context(), address));
     let log = process::log(root.section("log"));
-    let timeouts = process::timeouts(root.section("timeouts"));
+    let timeouts = timeouts::timeouts(root.section("timeouts"));
     let limits = limits::limits(
         root.section("limits"),
         gateway
@@ -42,7 +43,7 @@ pub(crate) fn config(mut root: Section<'_>) -> Result<Config, Missing> {
             Some(section) => guard::guard(section, &mut taken).map(Some),
             None => Ok(None),
         });
-    let listeners = listeners::listeners(root.sections("listener"), &mut taken);
+    let listeners = listeners::listeners(root.sections("listener"), &mut taken, limits, timeouts);
     let realms = realms::realms(root.sections("realm"));
     let pools = pools::pools(root.sections("pool"));
     let apps = apps::apps(
@@ -52,6 +53,7 @@ pub(crate) fn config(mut root: Section<'_>) -> Result<Config, Missing> {
             realms: &realms.names,
             pools: &pools.names,
             pool_sizes: &pools.sizes,
+            timeouts,
         },
     );
     root.finish();
@@ -65,8 +67,7 @@ pub(crate) fn config(mut root: Section<'_>) -> Result<Config, Missing> {
         max_head: gateway.max_head,
         admin: admin?,
         log: log?,
-        timeouts: timeouts?,
-        limits: limits?,
+        timeouts: timeouts?.backend,
         listeners: listeners.entries?,
         realms,
         pools: pools.entries?,

@@ -22,6 +22,8 @@ pub(super) struct Answerer<'a, 'r> {
     pub(super) worker: &'a Rc<Worker>,
     pub(super) request: &'a Request,
     pub(super) forward: &'a Forward,
+    /// How many fields a head may have.
+    pub(super) header_fields: usize,
     pub(super) upstream: &'a Transport,
     pub(super) buffer: &'a mut BytesMut,
     pub(super) client: &'a Transport,
@@ -58,7 +60,7 @@ impl Answerer<'_, '_> {
             let websocket = self.request.websocket;
             let answer = parse_answer(bytes, self.worker.table(), method, websocket)
                 .map_err(|error| bad_answer(&error.to_string()))?;
-            if answer.head.fields().len() > self.worker.shared.limits.header_fields {
+            if answer.head.fields().len() > self.header_fields {
                 return Err(bad_answer("its head has too many fields"));
             }
             match answer.head.status() {

@@ -20,6 +20,7 @@ use super::report::Report;
 use super::tunnel;
 use super::{After, Client};
 use crate::outgoing::Outgoing;
+use crate::shared::{AppShared, Front};
 use crate::tls::Transport;
 use crate::upstream::{Lease, Slot, UpstreamError};
 use crate::worker::Worker;
@@ -27,6 +28,7 @@ use crate::worker::Worker;
 /// A request, rendered for a back-end, and a connection to send it on.
 pub(super) struct Attempt<'a> {
     pub(super) worker: &'a Rc<Worker>,
+    pub(super) app: &'a AppShared,
     pub(super) request: &'a Request,
     pub(super) forward: &'a Forward,
     pub(super) head: Bytes,
@@ -68,22 +70,25 @@ enum Outcome {
 
 impl Attempt<'_> {
     pub(super) async fn run(mut self, client: &mut Client, report: &mut Report<'_>) -> End {
-        let timeouts = &self.worker.shared.timeouts;
         let Client {
+            front,
             transport,
             buffer,
             timer,
             ..
         } = client;
-        let rate = self.worker.shared.limits.body_rate;
+        let front = &**front;
+        let rate = front.limits.body_rate;
         let progress = Progress::new(
             timer,
-            timeouts.body,
-            timeouts.answer,
+            front.timeouts.body,
+            self.app.timeouts.answer,
             has_body(self.request),
             rate.map(|rate| Pace::new(transport, rate)),
         );
-        let outcome = self.exchange(transport, buffer, &progress, report).await;
+        let outcome = self
+            .exchange(front, transport, buffer, &progress, report)
+            .await;
         report.received(progress.up.moved.get());
         report.sent(progress.down.moved.get());
         match outcome {
@@ -104,7 +109,15 @@ impl Attempt<'_> {
             Outcome::Answer(Ok(Answered::Upgraded)) => {
                 // What it takes from here on is a connection, and none of the pool's slots.
                 drop(self.slot.take());
-                tunnel::run(self.worker, client, self.lease, self.forward, report).await;
+                tunnel::run(
+                    self.worker,
+                    self.app,
+                    client,
+                    self.lease,
+                    self.forward,
+                    report,
+                )
+                .await;
                 End::Aborted
             }
             Outcome::Answer(Err(AnswerError::Client(error))) => {
@@ -114,7 +127,7 @@ impl Attempt<'_> {
             Outcome::Answer(Err(AnswerError::Upstream(error))) => {
                 self.failed(error, &progress, report)
             }
-            Outcome::Expired(expired) => self.expired(expired, transport, &progress, report),
+            Outcome::Expired(expired) => self.expired(expired, front, transport, &progress, report),
             Outcome::Upload(error) => upload_failed(&error, &progress, report),
         }
     }
@@ -122,6 +135,7 @@ impl Attempt<'_> {
     /// Runs both directions until the answer is complete or one of them cannot go on.
     async fn exchange(
         &mut self,
+        front: &Front,
         client: &Transport,
         received: &mut BytesMut,
         progress: &Progress<'_>,
@@ -156,6 +170,7 @@ impl Attempt<'_> {
             worker: self.worker,
             request: self.request,
             forward: self.forward,
+            header_fields: front.limits.header_fields,
             upstream: &self.lease.transport,
             buffer: &mut self.lease.buffer,
             client,
@@ -200,10 +215,7 @@ impl Attempt<'_> {
         report: &mut Report<'_>,
     ) -> End {
         if progress.down.accepted.get() {
-            let app = self.worker.shared.apps.get(self.forward.app);
-            if let Some(app) = app {
-                self.worker.cells.upstream_fault(app.pool, error.fault);
-            }
+            self.worker.cells.upstream_fault(self.app.pool, error.fault);
             tracing::warn!(
                 upstream = report.upstream_url(),
                 cause = error.fault.as_str(),
@@ -225,11 +237,11 @@ impl Attempt<'_> {
     fn expired(
         &self,
         expired: Expired,
+        front: &Front,
         client: &Transport,
         progress: &Progress<'_>,
         report: &mut Report<'_>,
     ) -> End {
-        let timeouts = &self.worker.shared.timeouts;
         if let Expired::Slow(slow) = expired {
             self.worker.cells.slow_client(slow == Slow::Sender);
         }
@@ -255,8 +267,11 @@ impl Attempt<'_> {
             return End::Refused(Reason::BodyTimeout);
         }
         let detail = match uploading {
-            true => format!("it took nothing of the request for {:?}", timeouts.body),
-            false => format!("it was silent for {:?}", timeouts.answer),
+            true => format!(
+                "it took nothing of the request for {:?}",
+                front.timeouts.body
+            ),
+            false => format!("it was silent for {:?}", self.app.timeouts.answer),
         };
         // A back-end that took the request may be at work on it: never twice.
         progress.up.accepted.set(true);

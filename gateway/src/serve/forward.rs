@@ -26,8 +26,8 @@ impl Client {
         id: RequestId<'_>,
         mut report: Report<'_>,
     ) -> After {
-        let pool = worker.shared.apps.get(forward.app).map(|app| app.pool);
-        let Some((pool, gate)) = pool.and_then(|pool| Some((pool, worker.pools.gate(pool)?)))
+        let app = worker.shared.apps.get(forward.app);
+        let Some((app, gate)) = app.and_then(|app| Some((app, worker.pools.gate(app.pool)?)))
         else {
             // Policy's apps and these are made from one list.
             debug_assert!(false, "an app without its pool");
@@ -62,6 +62,7 @@ impl Client {
         let mut continued = !waits;
         let mut retried = false;
         let failure = loop {
+            let pool = app.pool;
             let lease = match worker.pools.lease(pool, retried).await {
                 Ok(lease) => lease,
                 Err(error) => break error,
@@ -80,7 +81,7 @@ impl Client {
             if !continued {
                 // Only now is it certain that the body is wanted and has somewhere to go.
                 continued = true;
-                if !self.write_continue(worker).await {
+                if !self.write_continue().await {
                     report.broken("no 100 Continue could be written");
                     report.finish();
                     return After::Abort;
@@ -89,6 +90,7 @@ impl Client {
             let reused = lease.reused;
             let attempt = Attempt {
                 worker,
+                app,
                 request,
                 forward: &forward,
                 head: head.clone(),
@@ -130,6 +132,7 @@ impl Client {
                 }
             }
         };
+        worker.cells.upstream_fault(app.pool, failure.fault);
         self.fail(worker, request, seen, &forward, &failure, report)
             .await
     }
@@ -144,9 +147,6 @@ impl Client {
         error: &UpstreamError,
         mut report: Report<'_>,
     ) -> After {
-        if let Some(app) = worker.shared.apps.get(forward.app) {
-            worker.cells.upstream_fault(app.pool, error.fault);
-        }
         tracing::warn!(
             app = worker.shared.policy.apps().get(forward.app).map_or("", |app| &*app.name),
             upstream = report.upstream_url(),
@@ -169,10 +169,10 @@ impl Client {
     }
 
     /// Has the client send its body; false if it is gone or takes nothing.
-    async fn write_continue(&self, worker: &Worker) -> bool {
+    async fn write_continue(&self) -> bool {
         let mut out = Outgoing::default();
         out.push(Bytes::from_static(b"HTTP/1.1 100 Continue\r\n\r\n"));
-        self.write_in_time(worker, &mut out).await
+        self.write_in_time(&mut out).await
     }
 }
 

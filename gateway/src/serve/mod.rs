@@ -12,14 +12,17 @@ mod tunnel;
 
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use config::Limits;
 use policy::{Decision, Form, Forward, Lane, Reason, Refusal, Step, Stripped};
 use tokio::time::{Duration, Instant, sleep, timeout};
 use wire::h1::{Body, HeadEnd, HeadError, Request, has_long_line, parse_request};
 
 use self::report::Report;
 use crate::buffers::Size;
+use crate::shared::Front;
 use crate::timer::IdleTimer;
 use crate::tls::Transport;
 use crate::worker::Worker;
@@ -27,6 +30,7 @@ use crate::worker::Worker;
 /// A client's connection.
 #[derive(Debug)]
 pub(crate) struct Client {
+    front: Arc<Front>,
     transport: Transport,
     /// What has been received and not yet used.
     buffer: BytesMut,
@@ -41,7 +45,7 @@ pub(crate) struct Client {
 impl Client {
     /// A connection after its handshake.
     pub(crate) fn new(
-        worker: &Worker,
+        front: Arc<Front>,
         transport: Transport,
         listener: usize,
         peer: IpAddr,
@@ -50,7 +54,8 @@ impl Client {
         Self {
             transport,
             buffer: BytesMut::new(),
-            timer: IdleTimer::new(worker.shared.timeouts.head),
+            timer: IdleTimer::new(front.timeouts.head),
+            front,
             listener,
             peer,
             sni,
@@ -71,7 +76,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, mut client: Client) {
         match after {
             After::Abort => return,
             After::KeepAlive => {
-                let idle = worker.shared.timeouts.idle;
+                let idle = client.front.timeouts.idle;
                 client.timer.restart(Instant::now(), idle);
             }
             After::Linger => return client.linger(worker).await,
@@ -110,15 +115,14 @@ impl Client {
             if !self.buffer.is_empty() {
                 if !begun {
                     begun = true;
-                    self.timer
-                        .restart(Instant::now(), worker.shared.timeouts.head);
+                    self.timer.restart(Instant::now(), self.front.timeouts.head);
                 }
                 match end.find(&self.buffer) {
                     Ok(Some(length)) if length <= limit => {
                         return Next::Head(self.buffer.split_to(length).freeze());
                     }
                     Ok(None) if self.buffer.len() <= limit => {}
-                    Ok(_) => return Next::Refused(too_large(&self.buffer, worker)),
+                    Ok(_) => return Next::Refused(too_large(&self.buffer, &self.front.limits)),
                     Err(error) => return Next::Refused(Reason::BadHead(error)),
                 }
             } else if worker.is_draining() {
@@ -187,7 +191,7 @@ impl Client {
             peer: self.peer,
             sni: sni.as_deref(),
         };
-        let decision = match oversized(worker, request) {
+        let decision = match oversized(&self.front.limits, request) {
             Some(reason) => Decision::Respond(Refusal {
                 reason,
                 app: None,
@@ -328,8 +332,7 @@ fn exhausted(worker: &Worker, request: &Request, forward: &Forward) -> Option<Re
 }
 
 /// Whether a head that is within its size has too long a target, or too many fields.
-fn oversized(worker: &Worker, request: &Request) -> Option<Reason> {
-    let limits = &worker.shared.limits;
+fn oversized(limits: &Limits, request: &Request) -> Option<Reason> {
     let head = &request.head;
     let target = head.path().len() + head.query().map_or(0, |query| query.len() + 1);
     if target > limits.target {
@@ -342,8 +345,8 @@ fn oversized(worker: &Worker, request: &Request) -> Option<Reason> {
 }
 
 /// What of a head is too large that is beyond its size.
-fn too_large(buffer: &[u8], worker: &Worker) -> Reason {
-    if has_long_line(buffer, worker.shared.limits.target) {
+fn too_large(buffer: &[u8], limits: &Limits) -> Reason {
+    if has_long_line(buffer, limits.target) {
         Reason::TargetTooLong
     } else {
         Reason::HeadTooLarge

@@ -60,7 +60,7 @@ impl Client {
             report.sent(reply.body.len() as u64);
         }
         out.push(render(&reply, keep, head_only).freeze());
-        let written = self.write_in_time(worker, &mut out).await;
+        let written = self.write_in_time(&mut out).await;
         report.finish();
         written
     }
@@ -68,9 +68,8 @@ impl Client {
 
 impl Client {
     /// Writes all of `out`; false if the client is gone, or takes nothing for too long.
-    pub(super) async fn write_in_time(&self, worker: &Worker, out: &mut Outgoing) -> bool {
-        self.timer
-            .restart(Instant::now(), worker.shared.timeouts.body);
+    pub(super) async fn write_in_time(&self, out: &mut Outgoing) -> bool {
+        self.timer.restart(Instant::now(), self.front.timeouts.body);
         let written = async {
             self.transport.write_all(out).await?;
             self.transport.flush().await

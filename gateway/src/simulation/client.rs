@@ -2,6 +2,7 @@
 //! that the back-end was not asked for.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
@@ -36,7 +37,8 @@ impl Visitor {
         let (ours, theirs) = Stream::pair();
         let worker = Rc::clone(worker);
         let task = tokio::task::spawn_local(async move {
-            let client = Client::new(&worker, theirs, 0, PEER.parse().unwrap(), None);
+            let front = Arc::clone(&worker.shared.listeners[0]);
+            let client = Client::new(front, theirs, 0, PEER.parse().unwrap(), None);
             serve(&worker, client).await;
         });
         Self {

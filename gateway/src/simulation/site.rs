@@ -76,7 +76,8 @@ impl Site {
             tokio::task::spawn_local({
                 let worker = Rc::clone(&worker);
                 async move {
-                    let client = Client::new(&worker, theirs, 0, PEER.parse().unwrap(), None);
+                    let front = Arc::clone(&worker.shared.listeners[0]);
+                    let client = Client::new(front, theirs, 0, PEER.parse().unwrap(), None);
                     serve(&worker, client).await;
                 }
             });

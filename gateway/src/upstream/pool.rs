@@ -53,7 +53,7 @@ impl Pools {
     /// Empty pools, and a worker's share of what they take.
     pub(crate) fn new(
         backends: Arc<Backends>,
-        timeouts: &config::Timeouts,
+        timeouts: &config::BackendTimeouts,
         share: Share,
         cells: &Arc<Cells>,
     ) -> Rc<Self> {

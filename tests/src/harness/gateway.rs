@@ -94,6 +94,11 @@ impl Gateway {
         self.listeners["public"]
     }
 
+    /// Where a listener is.
+    pub fn address_of(&self, listener: &str) -> SocketAddr {
+        self.listeners[listener]
+    }
+
     /// Where metrics and health are.
     pub fn admin(&self) -> SocketAddr {
         self.admin

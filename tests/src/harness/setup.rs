@@ -25,6 +25,7 @@ pub struct Setup {
     leaf: Leaf,
     listener: String,
     listener_lines: Vec<String>,
+    listeners: Vec<(String, Vec<String>)>,
     admin: String,
     sections: BTreeMap<&'static str, Vec<String>>,
     realms: Vec<(String, Vec<String>)>,
@@ -73,6 +74,7 @@ impl Setup {
             leaf,
             listener: "127.0.0.1:0".to_owned(),
             listener_lines: Vec::new(),
+            listeners: Vec::new(),
             admin: "127.0.0.1:0".to_owned(),
             sections: BTreeMap::new(),
             realms: Vec::new(),
@@ -117,6 +119,13 @@ impl Setup {
     /// One more line in `[[listener]]`.
     pub fn listener_line(mut self, line: &str) -> Self {
         self.listener_lines.push(line.to_owned());
+        self
+    }
+
+    /// One more listener, on any free port and with the same certificate.
+    pub fn listener(mut self, name: &str, lines: &[&str]) -> Self {
+        let lines = lines.iter().map(|&line| line.to_owned()).collect();
+        self.listeners.push((name.to_owned(), lines));
         self
     }
 
@@ -182,12 +191,17 @@ impl Setup {
         for (section, lines) in &self.sections {
             text.push_str(&format!("\n[{section}]\n{}\n", lines.join("\n")));
         }
-        text.push_str(&format!(
-            "\n[[listener]]\nname = \"public\"\naddress = \"{}\"\n{}\n\
-             [[listener.certificate]]\nchain = \"public.pem\"\nkey = \"public.key\"\n",
-            self.listener,
-            self.listener_lines.join("\n"),
-        ));
+        let mut listener = |name: &str, address: &str, lines: &[String]| {
+            text.push_str(&format!(
+                "\n[[listener]]\nname = \"{name}\"\naddress = \"{address}\"\n{}\n\
+                 [[listener.certificate]]\nchain = \"public.pem\"\nkey = \"public.key\"\n",
+                lines.join("\n"),
+            ));
+        };
+        listener("public", &self.listener, &self.listener_lines);
+        for (name, lines) in &self.listeners {
+            listener(name, "127.0.0.1:0", lines);
+        }
         for (name, lines) in &self.realms {
             text.push_str(&format!(
                 "\n[[realm]]\nname = \"{name}\"\nmethod = \"basic\"\n\

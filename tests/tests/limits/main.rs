@@ -12,6 +12,7 @@
 mod bodies;
 mod heads;
 mod others;
+mod own;
 mod queue;
 mod rates;
 mod slow_readers;

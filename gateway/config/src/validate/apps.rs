@@ -12,6 +12,7 @@ use super::all;
 use super::lanes::lanes;
 use super::names::Names;
 use super::rates::rates;
+use super::timeouts::{self, Timeouts};
 use crate::context::{Context, Missing};
 use crate::raw::Section;
 use crate::{AppExtra, Origin};
@@ -22,6 +23,7 @@ pub(super) struct Targets<'t, 'a> {
     pub(super) realms: &'t Names<'a>,
     pub(super) pools: &'t Names<'a>,
     pub(super) pool_sizes: &'t [usize],
+    pub(super) timeouts: Result<Timeouts, Missing>,
 }
 
 pub(super) fn apps<'a>(
@@ -77,6 +79,7 @@ fn app<'a>(
         .transpose();
     let identity = identity(section.section("identity"));
     let lanes = lanes(section.section("lanes"), kind);
+    let timeouts = timeouts::of_app(section.section("timeouts"), targets.timeouts);
     let rates = rates(section.optional_sections("rate"));
     if let (Ok((url, origin)), Ok(aliases), Ok(listeners)) = (&public_url, &aliases, &listeners) {
         let aliases = aliases.iter().map(|(alias, origin)| (alias, origin));
@@ -103,6 +106,7 @@ fn app<'a>(
         pool: pool?,
         discovery_per_minute,
         rates: rates?,
+        timeouts: timeouts?,
         websocket_ping: Some(websocket_ping?).filter(|period| !period.is_zero()),
     };
     Ok((extra, app))

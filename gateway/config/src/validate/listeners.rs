@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 
 use super::names::Names;
 use super::process::{ADDRESS, address};
-use super::{all, networks};
+use super::timeouts::Timeouts;
+use super::{all, limits, networks, timeouts};
 use crate::context::{Context, Missing};
 use crate::raw::Section;
 use crate::{Certificate, Listener, Origin, pem};
@@ -15,10 +16,16 @@ pub(super) struct Listeners<'a> {
     pub(super) entries: Result<Vec<Listener>, Missing>,
 }
 
-pub(super) fn listeners<'a>(sections: Vec<Section<'a>>, taken: &mut Taken) -> Listeners<'a> {
+pub(super) fn listeners<'a>(
+    sections: Vec<Section<'a>>,
+    taken: &mut Taken,
+    limits: Result<limits::Defaults, Missing>,
+    timeouts: Result<Timeouts, Missing>,
+) -> Listeners<'a> {
     let mut names = Names::new("listener");
     let sections = sections.into_iter();
-    let entries = all(sections.map(|section| listener(section, &mut names, taken)));
+    let entries =
+        all(sections.map(|section| listener(section, &mut names, taken, limits, timeouts)));
     Listeners { names, entries }
 }
 
@@ -26,6 +33,8 @@ fn listener<'a>(
     mut section: Section<'a>,
     names: &mut Names<'a>,
     taken: &mut Taken,
+    limits: Result<limits::Defaults, Missing>,
+    timeouts: Result<Timeouts, Missing>,
 ) -> Result<Listener, Missing> {
     let name = names.read(&mut section);
     let address = section
@@ -35,6 +44,8 @@ fn listener<'a>(
     let everyone = "any client could then choose its own address";
     let proxies = section.key("proxy_protocol_from");
     let proxy_protocol_from = networks(section.context(), proxies, everyone);
+    let limits = limits::of_listener(section.section("limits"), limits);
+    let timeouts = timeouts::of_listener(section.section("timeouts"), timeouts);
     let certificates = section.sections("certificate");
     let certificates = all(certificates.into_iter().map(certificate));
     section.finish();
@@ -42,6 +53,8 @@ fn listener<'a>(
         name: name?.into(),
         address: address?,
         proxy_protocol_from: proxy_protocol_from?,
+        limits: limits?,
+        timeouts: timeouts?,
         certificates: certificates?,
     })
 }

@@ -1,4 +1,4 @@
-//! `[gateway]`, `[admin]`, `[log]` and `[timeouts]`: what concerns the process as a whole.
+//! `[gateway]`, `[admin]` and `[log]`: what concerns the process as a whole.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -10,7 +10,7 @@ use super::networks;
 use crate::context::{Context, Missing};
 use crate::raw::Section;
 use crate::value::{Text, Value};
-use crate::{AccessLog, Level, Log, Origin, Timeouts};
+use crate::{AccessLog, Level, Log, Origin};
 
 pub(super) struct Gateway {
     pub(super) workers: Option<NonZeroUsize>,
@@ -79,29 +79,6 @@ pub(super) fn log(mut section: Section<'_>) -> Result<Log, Missing> {
     Ok(Log {
         access: access?,
         level: level?,
-    })
-}
-
-pub(super) fn timeouts(mut section: Section<'_>) -> Result<Timeouts, Missing> {
-    let mut seconds = |key, default| {
-        section.duration(key, Duration::from_secs(default), Duration::from_millis(1))
-    };
-    let head = seconds("head", 30);
-    let idle = seconds("idle", 75);
-    let body = seconds("body", 5 * 60);
-    let answer = seconds("answer", 60 * 60);
-    let tunnel = seconds("tunnel", 24 * 60 * 60);
-    let connect = seconds("connect", 10);
-    let pool = seconds("pool", 60);
-    section.finish();
-    Ok(Timeouts {
-        answer: answer?,
-        body: body?,
-        connect: connect?,
-        head: head?,
-        idle: idle?,
-        pool: pool?,
-        tunnel: tunnel?,
     })
 }
 

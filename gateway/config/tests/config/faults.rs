@@ -93,6 +93,11 @@ fn unknown_keys_name_the_accepted_ones() {
             "expected one of head, idle, body, answer",
         ),
         (
+            "[app.timeouts]\nidle = 1",
+            "22: app[0].timeouts.idle",
+            "expected one of answer, tunnel",
+        ),
+        (
             "[app.identity]\nemail = 1",
             "22: app[0].identity.email",
             "expected one of username",
@@ -118,9 +123,27 @@ fn unknown_keys_name_the_accepted_ones() {
         ),
         (
             "[[listener.c",
+            "limits = { max_head = 1 }\n[[listener.c",
+            "4: listener[0].limits.max_head",
+            "expected one of connections, connections_per_address, header_fields, target",
+        ),
+        (
+            "[[listener.c",
+            "timeouts = { tunnel = \"1s\" }\n[[listener.c",
+            "4: listener[0].timeouts.tunnel",
+            "expected one of head, idle, body",
+        ),
+        (
+            "[[listener.c",
+            "limits = { target = \"65KiB\" }\n[[listener.c",
+            "4: listener[0].limits.target",
+            "\"1KiB\" to max_head, which is 65536 bytes",
+        ),
+        (
+            "[[listener.c",
             "x = 1\n[[listener.c",
             "4: listener[0].x",
-            "one of name, address, proxy_protocol_from, certificate",
+            "one of name, address, proxy_protocol_from, limits, timeouts, certificate",
         ),
         (
             "htpasswd",

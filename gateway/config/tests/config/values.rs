@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use gateway_config::{
-    AccessLog, AppExtra, BodyRate, Capacity, Level, Limits, Log, Method, Rate, ServerAddress,
-    ServerTls, Timeouts,
+    AccessLog, AppExtra, AppTimeouts, BackendTimeouts, BodyRate, Capacity, ClientTimeouts, Level,
+    Limits, Log, Method, Rate, ServerAddress, ServerTls,
 };
 use policy::{Kind, Lane, RateKey, WebOrigin, WebsocketOrigins};
 use rustls_pki_types::ServerName;
@@ -28,14 +28,9 @@ fn a_minimal_configuration_has_safe_defaults() {
         level: Level::Info,
     };
     assert_eq!(config.log, log);
-    let timeouts = Timeouts {
-        answer: Duration::from_secs(3600),
-        body: Duration::from_secs(300),
+    let timeouts = BackendTimeouts {
         connect: Duration::from_secs(10),
-        head: Duration::from_secs(30),
-        idle: Duration::from_secs(75),
         pool: Duration::from_secs(60),
-        tunnel: Duration::from_secs(86_400),
     };
     assert_eq!(config.timeouts, timeouts);
     let limits = Limits {
@@ -48,11 +43,16 @@ fn a_minimal_configuration_has_safe_defaults() {
             window: Duration::from_secs(60),
         }),
     };
-    assert_eq!(config.limits, limits);
+    let timeouts = ClientTimeouts {
+        body: Duration::from_secs(300),
+        head: Duration::from_secs(30),
+        idle: Duration::from_secs(75),
+    };
 
     let [listener] = config.listeners.as_slice() else {
         panic!("{:?}", config.listeners);
     };
+    assert_eq!((listener.limits, listener.timeouts), (limits, timeouts));
     assert_eq!(&*listener.name, "public");
     assert_eq!(listener.address.0, SocketAddr::from(([127, 0, 0, 1], 8443)));
     assert_eq!(listener.address.1.line, 3);
@@ -108,6 +108,10 @@ fn a_minimal_configuration_has_safe_defaults() {
         pool: 0,
         discovery_per_minute: 120,
         rates: Vec::new(),
+        timeouts: AppTimeouts {
+            answer: Duration::from_secs(3600),
+            tunnel: Duration::from_secs(86_400),
+        },
         websocket_ping: None,
     };
     assert_eq!(config.apps, [extra]);
@@ -168,6 +172,23 @@ certificate = [{ chain = "chain.pem", key = "sec1.key" }, { chain = "ca.pem", ke
 name = "internal"
 address = "[::]:8443"
 certificate = [{ chain = "chain.pem", key = "pkcs8.key" }]
+[listener.limits]
+connections = 2
+connections_per_address = 1
+header_fields = 17
+target = "1KiB"
+body_rate = 0
+body_window = "1s"
+[listener.timeouts]
+body = "7s"
+head = "8s"
+idle = "9s"
+[[listener]]
+name = "partly"
+address = "[::]:8444"
+certificate = [{ chain = "chain.pem", key = "pkcs8.key" }]
+limits = { body_rate = 1000 }
+timeouts = { idle = "10s" }
 [[realm]]
 name = "staff"
 method = "basic"
@@ -219,6 +240,9 @@ strip_mount = true
 max_body = "4GiB"
 websocket_origins = "any"
 websocket_ping = "20s"
+[app.timeouts]
+answer = "2h"
+tunnel = "3h"
 [app.identity]
 username = "X-Secret-User"
 [app.lanes]
@@ -246,6 +270,7 @@ listeners = ["public"]
 realm = "staff"
 pool = "nodes"
 lanes = { deployr_login = true, bearer = true }
+timeouts = { answer = "5h" }
 websocket_origins = ["https://portal.example.com", "http://localhost:3000"]
 websocket_ping = "0s"
 [[app]]
@@ -269,14 +294,9 @@ pool = "verified"
         level: Level::Debug,
     };
     assert_eq!(config.log, log);
-    let timeouts = Timeouts {
-        answer: Duration::from_secs(4 * 3600),
-        body: Duration::from_secs(180),
+    let timeouts = BackendTimeouts {
         connect: Duration::from_secs(5),
-        head: Duration::from_millis(1),
-        idle: Duration::from_secs(2),
         pool: Duration::from_secs(6),
-        tunnel: Duration::from_secs(8760 * 3600),
     };
     assert_eq!(config.timeouts, timeouts);
     let limits = Limits {
@@ -289,7 +309,48 @@ pool = "verified"
             window: Duration::from_millis(500),
         }),
     };
-    assert_eq!(config.limits, limits);
+    let timeouts = ClientTimeouts {
+        body: Duration::from_secs(180),
+        head: Duration::from_millis(1),
+        idle: Duration::from_secs(2),
+    };
+    let [public, internal, partly] = config.listeners.as_slice() else {
+        panic!("{:?}", config.listeners);
+    };
+    assert_eq!((public.limits, public.timeouts), (limits, timeouts));
+    let own = Limits {
+        connections: 2,
+        connections_per_address: 1,
+        header_fields: 17,
+        target: 1024,
+        body_rate: None,
+    };
+    let silence = ClientTimeouts {
+        body: Duration::from_secs(7),
+        head: Duration::from_secs(8),
+        idle: Duration::from_secs(9),
+    };
+    assert_eq!((internal.limits, internal.timeouts), (own, silence));
+    // What a listener does not say stays as it is elsewhere, the other half of a pair included.
+    let rate = Some(BodyRate {
+        least: 500,
+        window: Duration::from_millis(500),
+    });
+    let limits = Limits {
+        body_rate: rate,
+        ..limits
+    };
+    let timeouts = ClientTimeouts {
+        idle: Duration::from_secs(10),
+        ..timeouts
+    };
+    assert_eq!((partly.limits, partly.timeouts), (limits, timeouts));
+    let [first, second, third] = [0, 1, 2].map(|app| config.apps[app].timeouts);
+    let hours = |hours: u64| Duration::from_secs(hours * 3600);
+    let silence = |answer, tunnel| AppTimeouts { answer, tunnel };
+    assert_eq!(first, silence(hours(2), hours(3)));
+    assert_eq!(second, silence(hours(5), hours(8760)));
+    assert_eq!(third, silence(hours(4), hours(8760)));
     let proxies = &config.listeners[0].proxy_protocol_from;
     assert!(proxies[1].contains("2001:db8:1::1".parse().unwrap()));
     assert_eq!(proxies.len(), 2);

@@ -22,6 +22,7 @@ use super::Client;
 use super::progress::Progress;
 use super::report::Report;
 use crate::auth::Hold;
+use crate::shared::AppShared;
 use crate::telemetry::TunnelEnd;
 use crate::timer::IdleTimer;
 use crate::upstream::Lease;
@@ -32,20 +33,21 @@ use crate::worker::{TUNNEL_CLOSING, Worker};
 /// side goes first.
 pub(super) async fn run(
     worker: &Rc<Worker>,
+    app: &AppShared,
     client: &mut Client,
     mut lease: Lease,
     forward: &Forward,
     report: &mut Report<'_>,
 ) {
     worker.cells.tunnel_opened();
-    let timeouts = &worker.shared.timeouts;
-    let progress = Progress::new(&client.timer, timeouts.tunnel, timeouts.tunnel, false, None);
-    let pings = Pings::of(worker, forward.app);
+    let silence = app.timeouts.tunnel;
+    let progress = Progress::new(&client.timer, silence, silence, false, None);
+    let pings = Pings::of(app);
     let tunnel = Tunnel::default();
     let outcome = {
         let (near, far) = (&client.transport, &lease.transport);
         let buffers = &worker.buffers;
-        let limit = timeouts.body;
+        let limit = client.front.timeouts.body;
         let up = Way {
             from: near,
             buffer: &mut client.buffer,
@@ -156,8 +158,8 @@ struct Pings {
 }
 
 impl Pings {
-    fn of(worker: &Worker, app: usize) -> Option<Self> {
-        let period = worker.shared.apps.get(app)?.websocket_ping?;
+    fn of(app: &AppShared) -> Option<Self> {
+        let period = app.websocket_ping?;
         let mut mark = [0; 8];
         if SystemRandom::new().fill(&mut mark).is_err() {
             tracing::warn!("no random bytes: a WebSocket goes without pings");
