@@ -42,8 +42,9 @@ fn many_ranges() {
 /// Runs the attack, and asks all the while: over a connection that is kept, and over new ones.
 fn attacked(mode: &[&str]) {
     let backend = Backend::scripted(answer);
-    // All comes from one address here, and the attacker's requests need no login.
-    let pool = Pool::plain("connect", backend.address()).line("in_flight = 8192");
+    // Fewer slots than the attack has connections, which need no login.
+    let in_flight = format!("in_flight = {}", scale(100, 1024));
+    let pool = Pool::plain("connect", backend.address()).line(&in_flight);
     let address = free_address();
     let url = format!("https://localhost:{}/", address.port());
     let open_app = App::new("open", "generic", &url, "staff", "connect")
@@ -60,7 +61,8 @@ fn attacked(mode: &[&str]) {
         .app(open_app)
         .start();
     let connections = scale(200, 2000);
-    let mut kept = gateway.client();
+    let client = || gateway.client_over(gateway.tcp_from("127.0.0.2"));
+    let mut kept = client();
     let warm = ask(&mut kept);
     let mut attack = Attack::start(&gateway, mode, connections);
     poll::until("the attack is under way", || {
@@ -69,7 +71,7 @@ fn attacked(mode: &[&str]) {
     let (mut slowest, mut control, mut count, mut most) = (warm, Duration::ZERO, 0, 0.0_f64);
     while attack.runs() {
         slowest = slowest.max(ask(&mut kept));
-        slowest = slowest.max(ask(&mut gateway.client()));
+        slowest = slowest.max(ask(&mut client()));
         // The same without the gateway: what the machine itself makes us wait.
         control = control.max(ask(&mut Client::plain(backend.address())));
         most = most.max(open(&gateway));

@@ -222,6 +222,8 @@ pub struct Pool {
 pub struct Capacity {
     /// At once; at least 1.
     pub in_flight: u32,
+    /// At once from one IPv4 address or one IPv6 /64; at least 1.
+    pub in_flight_per_address: u32,
     /// That wait for one of these to end.
     pub queue: u32,
     /// How long one waits.

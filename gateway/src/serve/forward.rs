@@ -35,7 +35,7 @@ impl Client {
         };
         let entered = tokio::select! {
             biased;
-            entered = gate.enter() => entered,
+            entered = gate.enter(forward.client) => entered,
             _gone = departure(&self.transport, &mut self.buffer) => {
                 report.broken("the client went away while it waited for a slot of the pool");
                 report.finish();

@@ -128,6 +128,47 @@ fn pools_are_apart() {
 }
 
 #[test]
+fn no_address_has_all_slots() {
+    let (backend, release) = holding();
+    let gateway = gateway(&backend, &["in_flight = 4", "queue = 16"]);
+    let mut hogs: Vec<Client> = (0..18)
+        .map(|number| {
+            let mut client = gateway.client();
+            client.send(&Request::get(&format!("/hog/{number}")).by(&ALICE).bytes());
+            gauges(
+                &gateway,
+                f64::from(number.min(2) + 1),
+                f64::from((number - 2).clamp(0, 14)),
+            );
+            client
+        })
+        .collect();
+    // Neither the last slot nor the last places of the queue are theirs.
+    hogs.pop().unwrap().answer().expect(503);
+    let mut others: Vec<Client> = (0..2)
+        .map(|number| {
+            let mut client = gateway.client_over(gateway.tcp_from("127.0.0.2"));
+            client.send(&Request::get(&format!("/other/{number}")).by(&ALICE).bytes());
+            gauges(&gateway, 4.0, f64::from(14 + number));
+            client
+        })
+        .collect();
+    let seen: Vec<_> = backend
+        .requests()
+        .into_iter()
+        .map(|one| one.target)
+        .collect();
+    assert_eq!(seen, ["/hog/0", "/hog/1", "/hog/2", "/other/0"]);
+    for _ in 0..19 {
+        release.send(()).unwrap();
+    }
+    for client in hogs.iter_mut().chain(&mut others) {
+        client.answer().expect(200);
+    }
+    gauges(&gateway, 0.0, 0.0);
+}
+
+#[test]
 fn each_worker_has_its_share() {
     let (backend, release) = holding();
     let gateway = Setup::new()

@@ -109,7 +109,10 @@ fn a_close_frame_stands_between_two_frames() {
         assert!(conn.send(&frame[..4]));
         // Past the session's end, within what a closing may take.
         std::thread::sleep(Duration::from_millis(1800));
-        assert!(conn.send(&[&frame[4..], &plain(TEXT, b"too late")].concat()));
+        // Nor is the frame over with what comes next.
+        assert!(conn.send(&frame[4..5]));
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(conn.send(&[&frame[5..], &plain(TEXT, b"too late")].concat()));
     });
     let gateway = sessions_of(&backend, "1s", "1s");
     let mut client = open(&gateway);

@@ -55,6 +55,12 @@ fn pool<'a>(
         .into_iter()
         .map(|section| server(section, tls, &shared)));
     let in_flight = section.number("in_flight", 1024, 1..=1_000_000);
+    let all_but_an_eighth = in_flight.map_or(1, |all| match all {
+        0..4 => all,
+        _ => all - all.div_ceil(8),
+    });
+    let in_flight_per_address =
+        section.number("in_flight_per_address", all_but_an_eighth, 1..=1_000_000);
     let queue = section.number("queue", 256, 0..=1_000_000);
     let queue_wait = section.duration(
         "queue_wait",
@@ -67,6 +73,7 @@ fn pool<'a>(
         servers: servers?,
         capacity: Capacity {
             in_flight: in_flight?,
+            in_flight_per_address: in_flight_per_address?,
             queue: queue?,
             queue_wait: queue_wait?,
         },

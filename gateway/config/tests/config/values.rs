@@ -99,6 +99,7 @@ fn a_minimal_configuration_has_safe_defaults() {
     assert!(matches!(server.tls, ServerTls::Off));
     let capacity = Capacity {
         in_flight: 1024,
+        in_flight_per_address: 896,
         queue: 256,
         queue_wait: Duration::from_secs(10),
     };
@@ -204,7 +205,8 @@ method = "basic"
 htpasswd = "users"
 [[pool]]
 name = "plain"
-in_flight = 1
+in_flight = 9
+in_flight_per_address = 5
 queue = 0
 queue_wait = "1ms"
 server = [{ url = "http://[::1]/" }]
@@ -451,7 +453,8 @@ pool = "verified"
     ];
     assert_eq!(config.apps[0].rates, rates);
     let capacity = Capacity {
-        in_flight: 1,
+        in_flight: 9,
+        in_flight_per_address: 5,
         queue: 0,
         queue_wait: Duration::from_millis(1),
     };
