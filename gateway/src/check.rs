@@ -1,6 +1,9 @@
 //! `connect-gateway check`: everything that `run` would need, tried without serving.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use config::{Config, ConfigError, Guard, Server, ServerAddress, ServerTls};
+use policy::IpNet;
 use tokio::runtime::Builder;
 
 use crate::cli::Failure;
@@ -39,6 +42,9 @@ pub(crate) fn check(config: &Config, offline: bool) -> Result<(), Failure> {
     if let Some(shortage) = descriptors::shortage(config, workers) {
         println!("warning: {shortage}");
     }
+    for (key, net) in believed(config).filter(|(_, net)| is_here(net)) {
+        println!("warning: {key} has {net}: every program on this host can name itself any client");
+    }
     if let Some(guard) = &config.guard {
         let servers = config.pools.iter().flat_map(|pool| &pool.servers);
         for server in servers.filter(|server| is_open(server, guard)) {
@@ -51,6 +57,24 @@ pub(crate) fn check(config: &Config, offline: bool) -> Result<(), Failure> {
     } else {
         hops(config, &backends)
     }
+}
+
+/// Who is believed about a client's address, with the key that says so.
+fn believed(config: &Config) -> impl Iterator<Item = (String, &IpNet)> {
+    let forwarded = config.policy.trusted_proxies().iter();
+    let forwarded = forwarded.map(|net| ("gateway.trusted_proxies".to_owned(), net));
+    let listeners = config.listeners.iter().enumerate();
+    let announced = listeners.flat_map(|(index, listener)| {
+        let key = format!("listener[{index}].proxy_protocol_from");
+        let nets = listener.proxy_protocol_from.iter();
+        nets.map(move |net| (key.clone(), net))
+    });
+    forwarded.chain(announced)
+}
+
+/// Whether a range has an address that any program of this host can connect from: a loopback one.
+fn is_here(net: &IpNet) -> bool {
+    net.address().is_loopback() || LOOPBACK.iter().any(|address| net.contains(*address))
 }
 
 /// Whether any process of this host could speak to a back-end, or in its place.
@@ -91,3 +115,8 @@ fn hops(config: &Config, backends: &Backends) -> Result<(), Failure> {
         ))),
     }
 }
+
+const LOOPBACK: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::LOCALHOST),
+    IpAddr::V6(Ipv6Addr::LOCALHOST),
+];

@@ -211,6 +211,40 @@ fn v2(client: &str, tlvs: &[u8]) -> Vec<u8> {
     [&SIGNATURE[..], &[0x21, family], &length, &block].concat()
 }
 
+#[test]
+fn check_warns_of_proxies_that_any_local_program_could_be() {
+    let backend = Backend::recording();
+    for (net, warned) in [
+        ("127.0.0.1", true),
+        ("127.0.0.9", true),
+        ("0.0.0.0/1", true),
+        ("::1", true),
+        ("::ffff:127.0.0.0/104", true),
+        ("10.0.0.0/8", false),
+        ("2001:db8::1", false),
+    ] {
+        let prepared = Setup::connect(&backend)
+            .line(
+                "gateway",
+                &format!("trusted_proxies = [\"192.0.2.1\", \"{net}\"]"),
+            )
+            .listener_line(&format!("proxy_protocol_from = [\"{net}\"]"))
+            .prepare();
+        let checked = prepared.finish(&["check", "--offline"]);
+        assert_eq!(checked.code, Some(0), "{checked:?}");
+        let net = match net {
+            "::ffff:127.0.0.0/104" => "127.0.0.0/8",
+            net => net,
+        };
+        for key in ["gateway.trusted_proxies", "listener[0].proxy_protocol_from"] {
+            let warning = format!(
+                "warning: {key} has {net}: every program on this host can name itself any client\n"
+            );
+            assert_eq!(checked.stdout.contains(&warning), warned, "{checked:?}");
+        }
+    }
+}
+
 fn local() -> Vec<u8> {
     [&SIGNATURE[..], &[0x20, 0, 0, 0]].concat()
 }

@@ -92,6 +92,11 @@ impl Policy {
         &self.realms
     }
 
+    /// Whose word is taken for a client's address.
+    pub fn trusted_proxies(&self) -> &[IpNet] {
+        &self.trusted_proxies
+    }
+
     /// Begins to decide about a request.
     pub fn decide(&self, request: &Request<'_>) -> Step {
         self.begin(request).unwrap_or_else(Refusal::into_step)

@@ -98,19 +98,34 @@ pub struct Forward {
 
 impl Forward {
     /// The client's own credentials that go along: an API key, an OAuth token, a deployment token.
+    /// Each once, and the same however it is spelled and wherever it stands: without its scheme,
+    /// which Connect takes in any case and in `X-RSC-Authorization` does without.
     /// Secrets: for fingerprints only.
     pub fn tokens<'h>(&self, head: &'h wire::Head) -> impl Iterator<Item = &'h [u8]> {
         let kept = self.kept;
         let own = matches!(self.lane, Lane::ApiCredential | Lane::SignedDeploy);
-        let lines = head.fields().iter().enumerate();
-        lines.filter_map(move |(index, line)| {
-            let token = matches!(
-                line.known,
-                Name::Authorization | Name::XAuthToken | Name::XRscAuthorization
-            );
-            (own && token && kept.contains(index)).then_some(line.value)
-        })
+        let tokens = move || {
+            let lines = head.fields().iter().enumerate();
+            lines.filter_map(move |(index, line)| {
+                let token = match line.known {
+                    Name::Authorization | Name::XRscAuthorization => without_scheme(line.value),
+                    Name::XAuthToken => line.value,
+                    _ => return None,
+                };
+                (own && kept.contains(index)).then_some(token)
+            })
+        };
+        let first = move |number: usize, token| tokens().take(number).all(|one| one != token);
+        tokens()
+            .enumerate()
+            .filter_map(move |(number, token)| first(number, token).then_some(token))
     }
+}
+
+fn without_scheme(credential: &[u8]) -> &[u8] {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let token = credential.splitn(2, is_blank).nth(1);
+    token.map_or(credential, <[u8]>::trim_ascii)
 }
 
 /// How a request is refused.

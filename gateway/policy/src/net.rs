@@ -1,5 +1,6 @@
 //! Address ranges in configuration, and the address of the client.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -28,6 +29,16 @@ impl IpNet {
         let address = address.to_canonical();
         address.is_ipv4() == self.address.is_ipv4()
             && (bits(address) ^ bits(self.address)) & !host_mask(self.address, self.prefix) == 0
+    }
+}
+
+impl fmt::Display for IpNet {
+    /// As it is written in the configuration: a single address without its prefix.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.prefix == width(self.address) {
+            true => write!(f, "{}", self.address),
+            false => write!(f, "{}/{}", self.address, self.prefix),
+        }
     }
 }
 
@@ -161,6 +172,7 @@ mod tests {
             let net: IpNet = net.parse().unwrap();
             assert!(net.contains(inside.parse().unwrap()), "{net:?} {inside}");
             assert!(!net.contains(outside.parse().unwrap()), "{net:?} {outside}");
+            assert_eq!(net.to_string().parse(), Ok(net));
         }
     }
 

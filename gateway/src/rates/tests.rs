@@ -92,6 +92,33 @@ fn each_key_has_its_own_quota() {
 }
 
 #[test]
+fn a_token_is_one_key_however_it_is_sent() {
+    let spellings: [&[(&str, &str)]; 8] = [
+        &[("Authorization", "Key a")],
+        &[("Authorization", "kEY a")],
+        &[("Authorization", "Key   a")],
+        &[("Authorization", "Key \t a")],
+        &[("X-RSC-Authorization", "Key a")],
+        &[("X-RSC-Authorization", "a")],
+        &[("Authorization", "Key a"), ("X-RSC-Authorization", "a")],
+        &[("X-RSC-Authorization", "key a"), ("Authorization", "Key a")],
+    ];
+    for first in spellings {
+        for second in spellings {
+            let rates = rates(&[(RateKey::Token, 2, &ALL)]);
+            let request = |fields| request(Lane::ApiCredential, "192.0.2.1", "", fields);
+            // Twice in one request it is charged once.
+            assert_eq!(charge(&rates, &request(first), 0), Ok(()), "{first:?}");
+            assert_eq!(charge(&rates, &request(second), 0), Ok(()), "{second:?}");
+            let third = charge(&rates, &request(second), 0);
+            assert!(third.is_err(), "{first:?} {second:?}");
+            let other = request(&[("Authorization", "Key A")]);
+            assert_eq!(charge(&rates, &other, 0), Ok(()));
+        }
+    }
+}
+
+#[test]
 fn a_request_without_the_key_does_not_count() {
     for (key, request) in [
         (
