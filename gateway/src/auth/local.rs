@@ -47,12 +47,11 @@ impl Local {
         self.answer_at(question, self.shared.clock.now()).await
     }
 
-    /// The session of a visitor, for what lasts longer than their request; `None` if it has ended
-    /// already.
+    /// The session of a visitor, for what lasts longer than their request; `None` if it is gone.
+    /// This is no use of the session.
     pub(crate) fn hold(&self, realm: usize, token: &SessionToken) -> Option<Hold> {
         let key = Fingerprint::session(realm, token);
-        let now = self.shared.clock.now();
-        let session = self.shared.checks.sessions.get(&key, now)?;
+        let session = self.shared.checks.sessions.find(&key)?;
         Some(Hold::new(session, Arc::clone(&self.shared)))
     }
 

@@ -141,9 +141,13 @@ impl Sessions {
 
     /// The live session with that fingerprint; it counts as used now.
     pub(super) fn get(&self, key: &Fingerprint, now: Moment) -> Option<Arc<Session>> {
+        self.find(key).filter(|session| session.touch(now))
+    }
+
+    /// The session with that fingerprint, alive or not; to look is no use of it.
+    pub(super) fn find(&self, key: &Fingerprint) -> Option<Arc<Session>> {
         let shard = lock(self.shard(key)?);
-        let session = shard.sessions.get(key)?;
-        session.touch(now).then(|| Arc::clone(session))
+        shard.sessions.get(key).map(Arc::clone)
     }
 
     /// How many there are. Some may have ended within the last minute.
@@ -336,6 +340,17 @@ mod tests {
         assert!(get(0, &token));
         assert!(!get(1, &token));
         assert!(!get(0, &SessionToken::new([0; 32])));
+    }
+
+    #[test]
+    fn to_look_for_a_session_is_no_use_of_it() {
+        let world = World::new(1000);
+        let (token, _) = world.open(0);
+        let key = Fingerprint::session(0, &token);
+        let found = world.sessions.find(&key).unwrap();
+        assert!(found.is_alive(at(99)) && !found.is_alive(at(100)));
+        assert!(world.sessions.get(&key, at(99)).is_some());
+        assert!(found.is_alive(at(198)));
     }
 
     #[test]
