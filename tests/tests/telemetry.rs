@@ -35,6 +35,7 @@ fn metric_names_and_labels_are_an_api() {
         ("request_duration_seconds_count", &["app", "lane"]),
         ("request_duration_seconds_sum", &["app", "lane"]),
         ("requests_total", &["app", "lane", "protocol", "status"]),
+        ("session_cuts_total", &[]),
         ("sessions", &[]),
         ("slow_clients_total", &["direction"]),
         ("stripped_headers_total", &["kind"]),

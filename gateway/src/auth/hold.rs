@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use super::authenticator::Authenticator;
 use super::session::Session;
 
-/// A session on which a tunnel depends.
+/// A session on which a tunnel or a streamed answer depends.
 #[derive(Debug)]
 pub(crate) struct Hold {
     session: Arc<Session>,

@@ -33,7 +33,6 @@ use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(crate) use authenticator::Authenticator;
-pub(crate) use hold::Hold;
 pub(crate) use local::Local;
 pub(crate) use memory::{FAILURES_MEMORY, LOCAL_MEMORY, SESSIONS_MEMORY, VERIFIED_MEMORY};
 pub(crate) use verdict::FailureCause;

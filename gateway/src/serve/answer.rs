@@ -11,6 +11,7 @@ use wire::{Method, Name, Version};
 use super::body::{Decoder, Flow, FlowError};
 use super::progress::Progress;
 use super::report::Report;
+use super::session;
 use crate::buffers::Size;
 use crate::outgoing::Outgoing;
 use crate::tls::Transport;
@@ -45,10 +46,14 @@ pub(super) enum Answered {
     Upgraded,
 }
 
-/// Which side ended an answer early.
+/// What ended an answer early.
 #[derive(Debug)]
 pub(super) enum AnswerError {
+    /// The client takes no more.
     Client(io::Error),
+    /// The session of the visitor for whom it was.
+    Session,
+    /// The back-end.
     Upstream(UpstreamError),
 }
 
@@ -182,7 +187,14 @@ impl Answerer<'_, '_> {
         let keep_upstream = answer.keep_alive;
         // Before the body, which may take days: the head's memory is the receive buffer's.
         self.worker.recycle(answer.head.recycle());
-        let relayed = flow.run(out).await;
+        let deeds = &self.progress.up.moved;
+        let over = session::ended_later(self.worker, self.forward, deeds);
+        let relayed = tokio::select! {
+            biased;
+            relayed = flow.run(out) => relayed,
+            // What has a length has an end of its own, and is of use as a whole only.
+            () = over, if framing != Framing::Plain => return Err(AnswerError::Session),
+        };
         match relayed {
             Ok(()) => Ok(Answered::Final {
                 keep_client,

@@ -17,8 +17,7 @@ use super::body::{Decoder, Flow, FlowError};
 use super::pace::{Pace, Slow};
 use super::progress::{Expired, Progress};
 use super::report::Report;
-use super::tunnel;
-use super::{After, Client};
+use super::{After, Client, session, tunnel};
 use crate::outgoing::Outgoing;
 use crate::shared::{AppShared, Front};
 use crate::tls::Transport;
@@ -122,6 +121,11 @@ impl Attempt<'_> {
             }
             Outcome::Answer(Err(AnswerError::Client(error))) => {
                 report.broken(&format!("the answer could not be written: {error}"));
+                End::Aborted
+            }
+            Outcome::Answer(Err(AnswerError::Session)) => {
+                self.worker.cells.session_cut();
+                report.broken(&format!("cut, because {}", session::CAUSE));
                 End::Aborted
             }
             Outcome::Answer(Err(AnswerError::Upstream(error))) => {

@@ -8,6 +8,7 @@ mod pace;
 mod progress;
 mod reply;
 mod report;
+mod session;
 mod tunnel;
 
 use std::net::IpAddr;

@@ -21,6 +21,7 @@ pub(crate) struct Cells {
     pub(super) tunnels_opened: Tally,
     pub(super) tunnels_ended: [Tally; TunnelEnd::ALL.len()],
     pub(super) access_log_dropped: Tally,
+    pub(super) session_cuts: Tally,
     pub(super) slow_receivers: Tally,
     pub(super) slow_senders: Tally,
     pub(super) stripped: [Tally; StrippedKind::ALL.len()],
@@ -197,6 +198,11 @@ impl Cells {
         }
     }
 
+    /// Counts an answer that was cut because its visitor's session ended.
+    pub(crate) fn session_cut(&self) {
+        self.session_cuts.add(1);
+    }
+
     /// Counts an exchange that was ended because the client sent, or else took, too slowly.
     pub(crate) fn slow_client(&self, sender: bool) {
         match sender {
@@ -227,6 +233,7 @@ impl Cells {
             tunnels_opened: Tally::default(),
             tunnels_ended: Default::default(),
             access_log_dropped: Tally::default(),
+            session_cuts: Tally::default(),
             slow_receivers: Tally::default(),
             slow_senders: Tally::default(),
             stripped: Default::default(),

@@ -29,6 +29,7 @@ metrics! { COUNTERS:
     PROXY_PROTOCOL_ERRORS "proxy_protocol_errors_total" "Connections closed for a PROXY protocol header, or the lack of one."
     REFUSALS "refusals_total" "Requests that the gateway answered by itself, by reason."
     REQUESTS "requests_total" "Requests that are over, by status class."
+    SESSION_CUTS "session_cuts_total" "Answers of unknown length that were cut because the visitor's session ended."
     SLOW_CLIENTS "slow_clients_total" "Exchanges ended because the client sent (in) or took (out) its body too slowly."
     STRIPPED_HEADERS "stripped_headers_total" "Field lines that were removed because the gateway owns them."
     TLS_HANDSHAKE_FAILURES "tls_handshake_failures_total" "TLS handshakes with clients that failed."

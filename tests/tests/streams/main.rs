@@ -1,6 +1,6 @@
 //! Long streams: server-sent events, and the transports of SockJS one by one, as Shiny's pages use
 //! them. Each piece arrives by itself before the next is sent, and silence beyond every other
-//! time-out is borne.
+//! time-out is borne; but not the end of the visitor's session.
 
 #![allow(
     clippy::expect_used,
@@ -9,6 +9,8 @@
     clippy::unwrap_used,
     reason = "a failed step is a failed test"
 )]
+
+mod sessions;
 
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -231,21 +233,6 @@ fn a_silent_stream_ends_when_the_document_says() {
             "{name}: too soon"
         );
         drop(go);
-    }
-}
-
-#[test]
-fn a_stream_is_not_cut_when_its_session_ends() {
-    let (go, gate) = channel();
-    let backend = sockjs(&EVENTS, gate);
-    let lines = ["session_idle = \"1s\"", "session_lifetime = \"1s\""];
-    let gateway = patient(&backend).realm("staff", &[ALICE], &lines).start();
-    let mut client = ask(&gateway, &EVENTS, 0);
-    assert_eq!(client.answer_head().status, 200);
-    assert!(client.is_silent(Duration::from_secs(4)));
-    for piece in EVENTS.pieces {
-        go.send(()).unwrap();
-        assert_eq!(client.chunk(), piece.as_bytes());
     }
 }
 

@@ -6,7 +6,7 @@ mod up;
 mod way;
 
 use std::cell::Cell;
-use std::future::{pending, poll_fn};
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -21,7 +21,7 @@ use self::way::{Way, WayError};
 use super::Client;
 use super::progress::Progress;
 use super::report::Report;
-use crate::auth::Hold;
+use super::session;
 use crate::shared::AppShared;
 use crate::telemetry::TunnelEnd;
 use crate::timer::IdleTimer;
@@ -136,7 +136,7 @@ impl Ending {
     fn cause(self) -> &'static str {
         match self {
             Self::Drain => "the gateway drains",
-            Self::Session => "the visitor's session ended",
+            Self::Session => session::CAUSE,
         }
     }
 
@@ -182,27 +182,12 @@ impl Pings {
 
 /// Ends when the gateway has to end the tunnel.
 async fn watch(worker: &Worker, forward: &Forward, tunnel: &Tunnel) -> Ending {
-    let session = async {
-        let Some(token) = &forward.session else {
-            return pending().await;
-        };
-        if let Some(hold) = hold(worker, forward.app, token) {
-            let mut known = tunnel.data.get();
-            // Data is a visitor's deed; a browser answers pings by itself.
-            let used = || std::mem::replace(&mut known, tunnel.data.get()) != tunnel.data.get();
-            hold.ended(used).await;
-        }
-    };
     tokio::select! {
         biased;
-        () = session => Ending::Session,
+        // Data is a visitor's deed; a browser answers pings by itself.
+        () = session::ended(worker, forward, &tunnel.data) => Ending::Session,
         () = worker.tunnels_close() => Ending::Drain,
     }
-}
-
-fn hold(worker: &Worker, app: usize, token: &policy::SessionToken) -> Option<Hold> {
-    let app = worker.shared.policy.apps().get(app)?;
-    worker.auth.hold(app.realm, token)
 }
 
 /// The two directions.

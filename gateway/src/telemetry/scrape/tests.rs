@@ -225,6 +225,8 @@ fn one_of_everything(telemetry: &Telemetry) {
     second.upstream_entered(0);
     second.upstream_left(0);
     first.upstream_queued(1);
+    first.session_cut();
+    second.session_cut();
     first.slow_client(true);
     second.slow_client(false);
     second.slow_client(false);
