@@ -73,7 +73,6 @@ fn run(task: Task) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Task::Soak { minutes, seed } => {
-            setup::run(&workspace, setup::Level::Build)?;
             soak::run(&workspace, Duration::from_secs(minutes * 60), seed)
         }
         Task::Test => suite::run(&workspace, Scale::Short),
@@ -148,7 +147,8 @@ enum Task {
         test: bool,
     },
     /// Load the gateway with everything at once, with faults at random on both sides; fail if one
-    /// error is unexplained, or if it grew.
+    /// error is unexplained, or if it grew. From 20 minutes on, meanwhile visitors of real
+    /// applications rest for 15, which must keep them.
     Soak {
         /// How long.
         #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000))]

@@ -1,16 +1,59 @@
-//! `cargo xtask soak`: mixed load with random faults, for as long as one likes.
+//! `cargo xtask soak`: mixed load with random faults, for as long as one likes; meanwhile real
+//! applications whose visitors rest.
 
 use std::process::{Command, ExitCode};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use crate::command::{self, cargo};
+use crate::setup::{self, Level};
+use crate::suite::{self, Tally};
 use crate::workspace::Workspace;
 
 /// Builds the gateway and its soak in release, and runs it for so long. Fails if an error is
-/// unexplained, or if memory or descriptors have grown.
+/// unexplained, or if memory or descriptors have grown. In a long soak, fails also if a real
+/// application lost a visitor who did nothing for 15 minutes.
 pub(crate) fn run(workspace: &Workspace, time: Duration, seed: Option<u64>) -> Result<ExitCode> {
+    let long = time >= LONG;
+    setup::run(workspace, if long { Level::Test } else { Level::Build })?;
+    build(workspace)?;
+    if long {
+        command::run(apps(workspace).arg("--no-run"))?;
+    } else {
+        let minutes = LONG.as_secs() / 60;
+        println!("soak: without the idle applications, which need at least {minutes} minutes");
+    }
+    let (good, kept) = thread::scope(|scope| {
+        let kept = long.then(|| scope.spawn(|| keep_idle(workspace)));
+        (load(workspace, time, seed), kept.map(|kept| kept.join()))
+    });
+    let kept = match kept {
+        None => true,
+        Some(Ok(Ok(()))) => true,
+        Some(Ok(Err(error))) => {
+            println!("idle applications: {error:#}");
+            false
+        }
+        Some(Err(_)) => bail!("the thread of the idle applications panicked"),
+    };
+    Ok(match good? && kept {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+/// A short load, as a step of `cargo xtask prove`.
+pub(crate) fn smoke(workspace: &Workspace) -> Result<()> {
+    build(workspace)?;
+    match load(workspace, SMOKE, None)? {
+        true => Ok(()),
+        false => bail!("the soak failed"),
+    }
+}
+
+fn build(workspace: &Workspace) -> Result<()> {
     for (package, bin) in [
         ("connect-gateway", "connect-gateway"),
         ("gateway-tests", "soak"),
@@ -21,6 +64,11 @@ pub(crate) fn run(workspace: &Workspace, time: Duration, seed: Option<u64>) -> R
                 .args(["--bin", bin]),
         )?;
     }
+    Ok(())
+}
+
+/// Whether the gateway bears the load.
+fn load(workspace: &Workspace, time: Duration, seed: Option<u64>) -> Result<bool> {
     let mut soak = Command::new(workspace.release("soak"));
     soak.arg(format!("--seconds={}", time.as_secs()))
         .args(seed.map(|seed| format!("--seed={seed}")))
@@ -28,18 +76,50 @@ pub(crate) fn run(workspace: &Workspace, time: Duration, seed: Option<u64>) -> R
     command::echo(&soak);
     let status = soak.status().context("cannot start the soak")?;
     match status.code() {
-        Some(0) => Ok(ExitCode::SUCCESS),
-        Some(1) => Ok(ExitCode::FAILURE),
+        Some(0) => Ok(true),
+        Some(1) => Ok(false),
         _ => bail!("soak: {status}"),
     }
 }
 
-/// As [`run`], as a step of `cargo xtask prove`.
-pub(crate) fn smoke(workspace: &Workspace) -> Result<()> {
-    match run(workspace, SMOKE, None)? == ExitCode::SUCCESS {
-        true => Ok(()),
-        false => bail!("the soak failed"),
+/// Fails unless every application still knows its visitors after they have rested.
+fn keep_idle(workspace: &Workspace) -> Result<()> {
+    let mut tally = Tally::default();
+    let mut apps = apps(workspace);
+    // All rest at the same time.
+    apps.args(["--", "keeps_its_visitors"])
+        .arg(format!("--test-threads={APPS}"))
+        .env("GATEWAY_TEST_BIN", workspace.release("connect-gateway"))
+        .env("GATEWAY_TEST_PYTHON", setup::interpreter(workspace))
+        .env("GATEWAY_TEST_SCALE", "soak")
+        .env("GATEWAY_TEST_PATIENCE", PATIENCE);
+    suite::test(&mut apps, &mut tally)?;
+    if tally.passed != APPS {
+        bail!("{} were tried, and not {APPS}", tally.passed);
     }
+    println!("idle applications: {APPS} kept their visitors");
+    Ok(())
 }
 
+/// The tests with real applications.
+fn apps(workspace: &Workspace) -> Command {
+    let mut apps = cargo(workspace);
+    apps.args(["test", "--release", "--locked"]).args([
+        "--package",
+        "gateway-tests",
+        "--test",
+        "apps",
+    ]);
+    apps
+}
+
+/// Visitors rest for 15 minutes, after applications and visitors have started beside the load.
+const LONG: Duration = Duration::from_secs(20 * 60);
+
 const SMOKE: Duration = Duration::from_secs(30);
+
+/// How many applications keep idle visitors.
+const APPS: usize = 5;
+
+/// The load takes all of the machine.
+const PATIENCE: &str = "4";

@@ -1,5 +1,6 @@
 //! The programs under test and the tools that test them.
 
+use std::env::VarError;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -36,13 +37,19 @@ pub fn tool(name: &str) -> PathBuf {
     present(found.unwrap_or_else(|| PathBuf::from(name)))
 }
 
-/// `full` where `GATEWAY_TEST_SCALE=full` asks for the counts of the issues, else `short`.
+/// `full` where `GATEWAY_TEST_SCALE` is `full` or `soak`, which ask for the counts of the issues,
+/// else `short`.
 pub fn scale<T>(short: T, full: T) -> T {
-    match std::env::var("GATEWAY_TEST_SCALE").as_deref() {
-        Ok("full") => full,
-        Ok("short") | Err(_) => short,
-        Ok(other) => panic!("GATEWAY_TEST_SCALE: expected short or full, not {other:?}"),
+    match Scale::wanted() {
+        Scale::Short => short,
+        Scale::Full | Scale::Soak => full,
     }
+}
+
+/// Whether `GATEWAY_TEST_SCALE=soak` asks for the time-outs that operators have, and for as much
+/// time as these take.
+pub fn is_soak() -> bool {
+    Scale::wanted() == Scale::Soak
 }
 
 /// The target directory that this test was built in.
@@ -50,6 +57,24 @@ pub(crate) fn target() -> &'static Path {
     profile_dir()
         .parent()
         .expect("a profile's directory lies in the target directory")
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scale {
+    Full,
+    Short,
+    Soak,
+}
+
+impl Scale {
+    fn wanted() -> Self {
+        match std::env::var("GATEWAY_TEST_SCALE").as_deref() {
+            Ok("full") => Self::Full,
+            Ok("short") | Err(VarError::NotPresent) => Self::Short,
+            Ok("soak") => Self::Soak,
+            other => panic!("GATEWAY_TEST_SCALE: expected short, full or soak, not {other:?}"),
+        }
+    }
 }
 
 fn build() -> PathBuf {

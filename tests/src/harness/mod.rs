@@ -33,7 +33,7 @@ mod users;
 pub use answer::{Answer, Broken, Framing};
 pub use backend::{Backend, Conn, OK, Received};
 pub(crate) use binary::profile_dir;
-pub use binary::{gateway_binary, python, scale, tool, workspace};
+pub use binary::{gateway_binary, is_soak, python, scale, tool, workspace};
 pub use browser::Browser;
 pub use certs::{Authority, Leaf};
 pub use client::{Client, tcp_from};

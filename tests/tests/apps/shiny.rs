@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use gateway_tests::harness::{free_address, tool, workspace};
+use gateway_tests::harness::{free_address, is_soak, tool, workspace};
 use serde_json::{Value, json};
 
 use crate::running::{Running, module, script};
@@ -32,7 +32,7 @@ fn shiny_for_r_keeps_its_visitors() {
 
 #[test]
 fn a_session_of_shiny_for_r_ends_when_its_websocket_may_rest_no_longer() {
-    Site::start(r_app(), VISITOR, HEADER, &[ANSWER, TUNNEL]).ends_what_rests();
+    Site::hurried(r_app(), VISITOR, HEADER, &[ANSWER, TUNNEL]).ends_what_rests();
 }
 
 #[test]
@@ -59,9 +59,13 @@ fn python() -> Site {
     shiny
         .args(["--host", "127.0.0.1", "--port"])
         .arg(address.port().to_string())
-        .args(["--ws-ping-interval", "1", "--app-dir"])
+        .arg("--app-dir")
         .arg(workspace().join("tests/clients"))
         .arg("shiny_app:app");
+    if !is_soak() {
+        // Within the short time-out of WebSockets.
+        shiny.args(["--ws-ping-interval", "1"]);
+    }
     let app = Running::start(&mut shiny, address, "/");
     Site::start(app, VISITOR, HEADER, &[ANSWER, TUNNEL])
 }

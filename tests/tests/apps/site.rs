@@ -5,7 +5,7 @@ use std::thread::{self, sleep};
 use std::time::Duration;
 
 use gateway_tests::harness::{
-    ALICE, App, BOB, Gateway, Pool, Request, Setup, User, free_address, poll, python,
+    ALICE, App, BOB, Gateway, Pool, Request, Setup, User, free_address, is_soak, poll, python,
 };
 use serde_json::{Value, json};
 
@@ -20,32 +20,53 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// Puts a gateway before an application. `visitor` is the script that visits it, `header` the
-    /// field in which it reads names; `timeouts` are shortened beside those that always are.
+    /// Puts a gateway before an application: in a soak as it comes, else with short time-outs.
+    /// `visitor` is the script that visits it, `header` the field in which it reads names;
+    /// `timeouts` are shortened beside those that always are.
     pub(crate) fn start(
         app: Running,
         visitor: &'static str,
         header: &'static str,
         timeouts: &[&str],
     ) -> Self {
-        let address = free_address();
-        let mut setup = Setup::new()
-            .listen(address)
-            .pool(Pool::plain("app", app.address));
-        for line in TIMEOUTS.iter().chain(timeouts) {
-            setup = setup.line("timeouts", line);
+        match is_soak() {
+            true => Self::behind(Setup::new(), &[], app, visitor, header),
+            false => Self::hurried(app, visitor, header, timeouts),
         }
-        let public = App::new(
-            "app",
-            "generic",
-            &format!("https://{address}/"),
-            "staff",
-            "app",
-        )
-        .line("websocket_ping = \"1s\"")
-        .identity(&format!("username = \"{header}\""));
+    }
+
+    /// As [`Site::start`], with short time-outs in any case.
+    pub(crate) fn hurried(
+        app: Running,
+        visitor: &'static str,
+        header: &'static str,
+        timeouts: &[&str],
+    ) -> Self {
+        let setup = TIMEOUTS
+            .iter()
+            .chain(timeouts)
+            .fold(Setup::new(), |setup, line| setup.line("timeouts", line));
+        Self::behind(setup, &["websocket_ping = \"1s\""], app, visitor, header)
+    }
+
+    /// `lines` are the app's.
+    fn behind(
+        setup: Setup,
+        lines: &[&str],
+        app: Running,
+        visitor: &'static str,
+        header: &'static str,
+    ) -> Self {
+        let address = free_address();
+        let url = format!("https://{address}/");
+        let public = App::new("app", "generic", &url, "staff", "app")
+            .identity(&format!("username = \"{header}\""));
+        let setup = setup
+            .listen(address)
+            .pool(Pool::plain("app", app.address))
+            .app(lines.iter().fold(public, |app, line| app.line(line)));
         Self {
-            gateway: setup.app(public).start(),
+            gateway: setup.start(),
             app,
             visitor,
             header,
@@ -135,6 +156,8 @@ impl Site {
             .by(&ALICE);
         let mut client = self.gateway.client_for("127.0.0.1");
         client.ask(&request);
+        let silent = client.is_silent(quiet().max(poll::patience()));
+        assert!(!silent, "it may rest for longer than the visitors do");
         client.expect_end();
     }
 
@@ -161,7 +184,7 @@ impl Site {
                 "APP_PATIENCE",
                 poll::stretched(PATIENCE).as_secs().to_string(),
             )
-            .env("APP_QUIET", QUIET.as_secs().to_string());
+            .env("APP_QUIET", quiet().as_secs().to_string());
         command
     }
 }
@@ -176,6 +199,14 @@ fn run(command: &mut Command) -> Vec<Value> {
     lines
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
+}
+
+/// How long visitors rest.
+fn quiet() -> Duration {
+    match is_soak() {
+        true => LONG_QUIET,
+        false => QUIET,
+    }
 }
 
 /// Whom the scripts' forgeries name.
@@ -199,3 +230,7 @@ pub(crate) const TUNNEL: &str = "tunnel = \"4s\"";
 
 /// Longer than two of the longest time-out: silence is noticed after one to two.
 const QUIET: Duration = Duration::from_secs(9);
+
+/// Longer than two of all default time-outs but those that are meant for what rests: `answer` and
+/// `tunnel`.
+const LONG_QUIET: Duration = Duration::from_secs(15 * 60);

@@ -1,6 +1,6 @@
 //! Streamlit: protocol buffers on a WebSocket with a subprotocol.
 
-use gateway_tests::harness::free_address;
+use gateway_tests::harness::{free_address, is_soak};
 use serde_json::json;
 
 use crate::running::{Running, module, script};
@@ -37,9 +37,12 @@ fn streamlit() -> Site {
         .arg(address.port().to_string())
         .args(["--server.headless", "true"])
         .args(["--server.fileWatcherType", "none"])
-        .args(["--server.websocketPingInterval", "1"])
         // It would report to its makers.
         .args(["--browser.gatherUsageStats", "false"]);
+    if !is_soak() {
+        // Within the short time-out of WebSockets.
+        streamlit.args(["--server.websocketPingInterval", "1"]);
+    }
     let app = Running::start(&mut streamlit, address, "/_stcore/health");
     Site::start(
         app,

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+pub(crate) use crate::suite::steps::test;
 pub(crate) use crate::suite::tally::Tally;
 use crate::workspace::Workspace;
 

@@ -128,7 +128,7 @@ fn deny(workspace: &Workspace) -> Result<()> {
 }
 
 /// Runs tests, shows what they print, and counts them.
-fn test(command: &mut Command, tally: &mut Tally) -> Result<()> {
+pub(crate) fn test(command: &mut Command, tally: &mut Tally) -> Result<()> {
     echo(command);
     let before = *tally;
     let mut child = command
