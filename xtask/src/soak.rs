@@ -1,9 +1,9 @@
-//! `cargo xtask soak`: mixed load with random faults, for as long as one likes; meanwhile real
-//! applications whose visitors rest.
+//! `cargo xtask soak`: mixed load with random faults, for as long as one likes; meanwhile the
+//! simulation with seeds that nobody has tried, and real applications whose visitors rest.
 
 use std::process::{Command, ExitCode};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 
@@ -13,32 +13,38 @@ use crate::suite::{self, Tally};
 use crate::workspace::Workspace;
 
 /// Builds the gateway and its soak in release, and runs it for so long. Fails if an error is
-/// unexplained, or if memory or descriptors have grown. In a long soak, fails also if a real
-/// application lost a visitor who did nothing for 15 minutes.
+/// unexplained, if memory or descriptors have grown, or if a simulated run breaks a promise. In a
+/// long soak, fails also if a real application lost a visitor who did nothing for 15 minutes.
 pub(crate) fn run(workspace: &Workspace, time: Duration, seed: Option<u64>) -> Result<ExitCode> {
     let long = time >= LONG;
     setup::run(workspace, if long { Level::Test } else { Level::Build })?;
     build(workspace)?;
+    command::run(simulation(workspace).arg("--no-run"))?;
     if long {
         command::run(apps(workspace).arg("--no-run"))?;
     } else {
         let minutes = LONG.as_secs() / 60;
         println!("soak: without the idle applications, which need at least {minutes} minutes");
     }
-    let (good, kept) = thread::scope(|scope| {
+    let end = Instant::now() + time;
+    let (good, simulated, kept) = thread::scope(|scope| {
+        let simulated = scope.spawn(|| simulate(workspace, end, seed));
         let kept = long.then(|| scope.spawn(|| keep_idle(workspace)));
-        (load(workspace, time, seed), kept.map(|kept| kept.join()))
+        let good = load(workspace, time, seed);
+        (good, simulated.join(), kept.map(|kept| kept.join()))
     });
-    let kept = match kept {
-        None => true,
-        Some(Ok(Ok(()))) => true,
-        Some(Ok(Err(error))) => {
-            println!("idle applications: {error:#}");
-            false
+    let mut passed = good?;
+    for (what, beside) in [("simulation", Some(simulated)), ("idle applications", kept)] {
+        match beside {
+            None | Some(Ok(Ok(()))) => {}
+            Some(Ok(Err(error))) => {
+                println!("{what}: {error:#}");
+                passed = false;
+            }
+            Some(Err(_)) => bail!("{what}: the thread panicked"),
         }
-        Some(Err(_)) => bail!("the thread of the idle applications panicked"),
-    };
-    Ok(match good? && kept {
+    }
+    Ok(match passed {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     })
@@ -80,6 +86,40 @@ fn load(workspace: &Workspace, time: Duration, seed: Option<u64>) -> Result<bool
         Some(1) => Ok(false),
         _ => bail!("soak: {status}"),
     }
+}
+
+/// Simulates with one seed after the other until the time is over, and with one in any case.
+fn simulate(workspace: &Workspace, end: Instant, seed: Option<u64>) -> Result<()> {
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    for seed in seed.unwrap_or(clock).. {
+        let output = simulation(workspace)
+            .args(["--", "--nocapture"])
+            .env("GATEWAY_TEST_SCALE", "full")
+            .env("GATEWAY_TEST_SEED", seed.to_string())
+            .output()
+            .context("cannot start the simulation")?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let Some(runs) = said.lines().find(|line| line.contains(" runs: ")) else {
+            bail!("{said}{}", String::from_utf8_lossy(&output.stderr));
+        };
+        if !output.status.success() {
+            bail!("{said}{}", String::from_utf8_lossy(&output.stderr));
+        }
+        println!("simulation, seed {seed}: {runs}");
+        if Instant::now() > end {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The simulation as a test.
+fn simulation(workspace: &Workspace) -> Command {
+    let mut simulation = cargo(workspace);
+    simulation
+        .args(["test", "--release", "--locked", "--package=connect-gateway"])
+        .args(["--lib", "no_interleaving_breaks_a_promise"]);
+    simulation
 }
 
 /// Fails unless every application still knows its visitors after they have rested.

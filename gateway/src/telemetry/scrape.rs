@@ -161,8 +161,7 @@ impl Telemetry {
         counter!(names::TUNNELS.name).absolute(opened);
         gauge!(names::TUNNELS_OPEN.name).set(opened.saturating_sub(ended) as f64);
 
-        counter!(names::SESSION_CUTS.name)
-            .absolute(workers.sum(|cells| Some(&cells.session_cuts)));
+        counter!(names::SESSION_CUTS.name).absolute(workers.sum(|cells| Some(&cells.session_cuts)));
         counter!(names::SLOW_CLIENTS.name, "direction" => "in")
             .absolute(workers.sum(|cells| Some(&cells.slow_senders)));
         counter!(names::SLOW_CLIENTS.name, "direction" => "out")
