@@ -54,7 +54,7 @@ fn what_has_the_gateways_addresses_does_not_harm_it() {
 /// Connects on lo, at once or with the first bytes, or so that it hears nothing any more
 /// (SO_ATTACH_FILTER).
 const TWIN: &str = "
-import ctypes, socket, struct, sys
+import array, socket, struct, sys
 target, port, how = sys.argv[1:]
 s = socket.socket(socket.AF_INET6 if ':' in target else socket.AF_INET)
 s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b'lo')
@@ -64,9 +64,9 @@ if how == 'waits':
     s.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, 1)
 s.connect((target, int(port)))
 if how == 'deaf':
-    nothing = ctypes.create_string_buffer(struct.pack('HBBI', 6, 0, 0, 0))
+    nothing = array.array('B', struct.pack('HBBI', 6, 0, 0, 0))
     SO_ATTACH_FILTER = 26
-    program = struct.pack('HP', 1, ctypes.addressof(nothing))
+    program = struct.pack('HP', 1, nothing.buffer_info()[0])
     s.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 print('there', flush=True)
 sys.stdin.read()
