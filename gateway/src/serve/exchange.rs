@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::future::{pending, poll_fn};
+use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -284,8 +284,8 @@ impl Attempt<'_> {
     }
 }
 
-/// Waits until the client goes away. What it sends meanwhile is the next request's; a little of it
-/// is kept, the rest waits in the kernel.
+/// Waits until the client goes away. What it sends meanwhile is its body's, or the next request's; a
+/// little of it is kept, the rest waits in the kernel.
 ///
 /// A client that ends its direction is taken to be gone, so that the back-end need not go on
 /// working for a closed browser tab. (RFC 9112 §9.6 lets a server do so; with TLS, no client of
@@ -293,7 +293,8 @@ impl Attempt<'_> {
 pub(super) async fn departure(client: &Transport, buffer: &mut BytesMut) -> FlowError {
     loop {
         if buffer.len() >= AHEAD {
-            return pending().await;
+            client.ended().await;
+            return FlowError::Ended;
         }
         if buffer.capacity() == buffer.len() {
             buffer.reserve(AHEAD);

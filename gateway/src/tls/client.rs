@@ -11,6 +11,7 @@ use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
 use tokio::net::TcpStream;
 
+use super::socket::Socket;
 use super::{Io, Transport, certified_key, provider};
 
 /// Makes a [`Transport`] of a connected socket, as one server demands it.
@@ -49,7 +50,7 @@ impl Connector {
         match self {
             Self::Plain => Ok(Transport::plain(stream)),
             Self::Tls { config, name } => {
-                let stream = config.connect(name.clone(), stream).await?;
+                let stream = config.connect(name.clone(), Socket::new(stream)).await?;
                 Ok(Transport::new(Io::Client(Box::new(stream))))
             }
         }

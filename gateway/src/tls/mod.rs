@@ -6,6 +6,7 @@
 
 mod client;
 mod server;
+mod socket;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -24,6 +25,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 
+use self::socket::Socket;
 use crate::outgoing::Outgoing;
 use crate::tcp_info::{Traffic, traffic};
 
@@ -38,15 +40,15 @@ pub(crate) struct Transport {
 
 #[derive(Debug)]
 enum Io {
-    Client(Box<tokio_rustls::client::TlsStream<TcpStream>>),
-    Plain(TcpStream),
-    Server(Box<tokio_rustls::server::TlsStream<TcpStream>>),
+    Client(Box<tokio_rustls::client::TlsStream<Socket>>),
+    Plain(Socket),
+    Server(Box<tokio_rustls::server::TlsStream<Socket>>),
 }
 
 impl Transport {
     /// Plain TCP.
     pub(crate) fn plain(stream: TcpStream) -> Self {
-        Self::new(Io::Plain(stream))
+        Self::new(Io::Plain(Socket::new(stream)))
     }
 
     /// Reads what is there into the spare capacity of `buffer`, which must not be zero; 0 at the
@@ -63,6 +65,12 @@ impl Transport {
     ) -> Poll<io::Result<usize>> {
         // The future of `read_buf` keeps nothing between polls, so it can be made anew each time.
         self.with(|io| pin!(io.read_buf(buffer)).poll(cx))
+    }
+
+    /// Waits until the peer has ended its direction or the connection is gone, even if bytes before
+    /// that are unread; they stay so. Of TLS it knows nothing: a close_notify alone is no end.
+    pub(crate) async fn ended(&self) {
+        poll_fn(|cx| self.with(|io| io.socket().poll_ended(cx))).await;
     }
 
     /// Writes all of `out`, in as few system calls as its pieces allow.
@@ -107,12 +115,12 @@ impl Transport {
         self.with(|io| match io {
             Io::Client(io) => {
                 let (socket, session) = io.get_mut();
-                nothing_received(socket)
+                nothing_received(socket.tcp())
                     && session
                         .process_new_packets()
                         .is_ok_and(|state| state.plaintext_bytes_to_read() == 0)
             }
-            Io::Plain(socket) => nothing_received(socket),
+            Io::Plain(socket) => nothing_received(socket.tcp()),
             // A client's connection is never pooled.
             Io::Server(_) => false,
         })
@@ -120,13 +128,13 @@ impl Transport {
 
     /// What the kernel has exchanged with the peer so far.
     pub(crate) fn traffic(&self) -> io::Result<Traffic> {
-        self.with(|io| traffic(io.socket()))
+        self.with(|io| traffic(io.socket().tcp()))
     }
 
     /// Lets the kernel drop what it has not sent when the connection ends, and reset it: a peer
     /// that takes nothing would make it keep that for long.
     pub(crate) fn reset_at_end(&self) -> io::Result<()> {
-        self.with(|io| SockRef::from(io.socket()).set_linger(Some(Duration::ZERO)))
+        self.with(|io| SockRef::from(io.socket().tcp()).set_linger(Some(Duration::ZERO)))
     }
 
     fn new(io: Io) -> Self {
@@ -141,7 +149,7 @@ impl Transport {
 }
 
 impl Io {
-    fn socket(&self) -> &TcpStream {
+    fn socket(&self) -> &Socket {
         match self {
             Self::Client(io) => io.get_ref().0,
             Self::Plain(io) => io,

@@ -12,6 +12,7 @@ use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::net::TcpStream;
 
+use super::socket::Socket;
 use super::{Io, Transport, certified_key, provider};
 
 /// Accepts TLS for one listener; shared by all workers, so that a session ticket of one is good
@@ -59,7 +60,7 @@ impl Acceptor {
         &self,
         stream: TcpStream,
     ) -> io::Result<(Transport, Option<Box<str>>)> {
-        let stream = self.0.accept(stream).await?;
+        let stream = self.0.accept(Socket::new(stream)).await?;
         let sni = stream
             .get_ref()
             .1

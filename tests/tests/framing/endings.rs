@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use gateway_tests::harness::{ALICE, Backend, Broken, Client, OK, Request, Setup, poll};
+use gateway_tests::harness::{ALICE, Backend, Broken, Client, Leaving, OK, Request, Setup, poll};
 
 #[test]
 fn silence_is_bounded_everywhere() {
@@ -218,10 +218,80 @@ fn a_client_that_goes_away_frees_its_back_end() {
     gateway.ask(&Request::get("/").by(&ALICE)).expect(200);
 }
 
+/// What it sent ahead of its turn is more than the gateway takes, so that its end lies behind
+/// unread bytes.
+#[test]
+fn a_client_that_sent_ahead_and_goes_away_frees_its_back_end() {
+    let (tell, told) = channel();
+    let (release, released) = channel();
+    let (tell, released) = (Mutex::new(tell), Mutex::new(released));
+    let backend = Backend::scripted(move |conn| {
+        while let Some(request) = conn.request() {
+            match request.target.as_str() {
+                "/gone" => {
+                    tell.lock().unwrap().send(conn.read_out()).unwrap();
+                    return;
+                }
+                "/slow" => {
+                    let released = released.lock().unwrap();
+                    released.recv_timeout(poll::patience()).unwrap();
+                    conn.send(OK)
+                }
+                _ => conn.send(OK),
+            };
+        }
+    });
+    let gateway = Setup::connect(&backend).start();
+    let behind = |target| {
+        let body = vec![b'x'; 20_000];
+        let first = Request::get(target).by(&ALICE).bytes();
+        let second = Request::post("/second", &body).by(&ALICE).bytes();
+        [first, second].concat()
+    };
+    for reset in [true, false] {
+        let mut leaving = Leaving::to(&gateway);
+        leaving.client.send(&behind("/gone"));
+        assert_eq!(backend.one().target, "/gone");
+        let kept = match reset {
+            true => {
+                leaving.reset();
+                None
+            }
+            false => {
+                leaving.end();
+                Some(leaving)
+            }
+        };
+        let rest = told.recv_timeout(poll::patience());
+        assert_eq!(rest.expect("its connection ends"), b"");
+        drop(kept);
+    }
+    let gone = || gateway.metrics().sum(OPEN, &[]) == 0.0;
+    poll::until("no connection is open", || gone().then_some(()));
+    // Who stays is waited for without work, and then served.
+    let mut patient = gateway.client();
+    patient.send(&behind("/slow"));
+    assert_eq!(backend.one().target, "/slow");
+    let before = gateway.cpu_time();
+    assert!(patient.is_silent(Duration::from_secs(1)));
+    let used = gateway.cpu_time() - before;
+    assert!(used < Duration::from_millis(200), "{used:?} of work");
+    release.send(()).unwrap();
+    patient.answer().expect(200);
+    patient.answer().expect(200);
+    let second = backend.one();
+    assert_eq!(
+        (second.target.as_str(), second.body.len()),
+        ("/second", 20_000)
+    );
+}
+
 fn upload() -> Request {
     let request = Request::new("POST", "/upload").by(&ALICE);
     request.field("Content-Length", &UPLOAD.to_string())
 }
+
+const OPEN: &str = "connect_gateway_connections_open";
 
 /// More than the kernel takes for a receiver that does not read.
 const UPLOAD: u64 = 20 << 20;

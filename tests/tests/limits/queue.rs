@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use gateway_tests::harness::{
-    ALICE, App, Backend, Client, Gateway, HANDSHAKE, OK, Pool, Request, Setup, poll,
+    ALICE, App, Backend, Client, Gateway, HANDSHAKE, Leaving, OK, Pool, Request, Setup, poll,
 };
 
 #[test]
@@ -42,6 +42,53 @@ fn requests_wait_in_line_and_leave_it() {
     // The same connections go on.
     release.send(()).unwrap();
     first.ask(&Request::get("/6").by(&ALICE)).expect(200);
+}
+
+/// More than the gateway takes ahead of a turn, so that the client's end lies behind unread bytes.
+#[test]
+fn who_goes_away_leaves_the_line_whatever_lies_unread() {
+    let (backend, release) = holding();
+    let lines = ["in_flight = 1", "queue = 1", "queue_wait = \"1m\""];
+    let gateway = gateway(&backend, &lines);
+    let mut first = gateway.client();
+    first.send(&Request::get("/1").by(&ALICE).bytes());
+    gauges(&gateway, 1.0, 0.0);
+    let waiting = |target| {
+        let mut leaving = Leaving::to(&gateway);
+        let request = Request::post(target, &[b'x'; 20_000]).by(&ALICE);
+        leaving.client.send(&request.bytes());
+        gauges(&gateway, 1.0, 1.0);
+        leaving
+    };
+    waiting("/reset").reset();
+    gauges(&gateway, 1.0, 0.0);
+    let ended = waiting("/ended");
+    ended.end();
+    gauges(&gateway, 1.0, 0.0);
+    for target in ["/reset", "/ended"] {
+        let line = gateway.logged("the departure", |line| line["path"] == target);
+        let error = line["error"].as_str().unwrap();
+        assert!(error.contains("went away while it waited"), "{error}");
+    }
+    // Who stays is waited for without work, and then served whole.
+    let mut patient = gateway.client();
+    let body: Vec<_> = (0..50_000_u32).map(|at| (at % 251) as u8).collect();
+    patient.send(&Request::post("/patient", &body).by(&ALICE).bytes());
+    gauges(&gateway, 1.0, 1.0);
+    let before = gateway.cpu_time();
+    assert!(patient.is_silent(Duration::from_secs(1)));
+    let used = gateway.cpu_time() - before;
+    assert!(used < Duration::from_millis(200), "{used:?} of work");
+    for client in [&mut first, &mut patient] {
+        release.send(()).unwrap();
+        client.answer().expect(200);
+    }
+    gauges(&gateway, 0.0, 0.0);
+    drop(ended);
+    let requests = backend.take();
+    let targets: Vec<_> = requests.iter().map(|one| one.target.as_str()).collect();
+    assert_eq!(targets, ["/1", "/patient"]);
+    assert!(requests[1].body == body, "another body");
 }
 
 #[test]
