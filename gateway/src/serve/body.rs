@@ -92,8 +92,7 @@ impl Flow<'_> {
         let written = self.watched(async {
             while !out.is_empty() {
                 self.to.write_some(out).await?;
-                self.side.accepted.set(true);
-                self.progress.touch();
+                self.progress.accept(self.side);
             }
             Ok(())
         });

@@ -250,11 +250,8 @@ impl Attempt<'_> {
             self.worker.cells.slow_client(slow == Slow::Sender);
         }
         if expired == Expired::Slow(Slow::Sender) {
-            if !progress.down.accepted.get() {
-                return End::Refused(Reason::BodyTooSlow);
-            }
-            report.broken("the client sent its body more slowly than body_rate");
-            return End::Aborted;
+            // Only before an answer has begun is it held to its rate.
+            return End::Refused(Reason::BodyTooSlow);
         }
         if progress.down.blocked.get() {
             report.broken(match expired {
@@ -266,11 +263,17 @@ impl Attempt<'_> {
             }
             return End::Aborted;
         }
+        let begun = progress.down.accepted.get();
         let uploading = !progress.uploaded();
-        if !progress.down.accepted.get() && uploading && !progress.up.blocked.get() {
-            return End::Refused(Reason::BodyTimeout);
+        if uploading && !progress.up.blocked.get() {
+            if !begun {
+                return End::Refused(Reason::BodyTimeout);
+            }
+            // The back-end may be waiting for the client, which cannot be told from a failure.
+            report.broken("the client stopped sending its body, and the answer stood still");
+            return End::Aborted;
         }
-        let detail = match uploading {
+        let detail = match uploading && !begun {
             true => format!(
                 "it took nothing of the request for {:?}",
                 front.timeouts.body

@@ -13,7 +13,7 @@ use crate::timer::{IdleTimer, Tick};
 #[derive(Debug)]
 pub(super) struct Progress<'a> {
     timer: &'a IdleTimer,
-    /// While a sender owes a body, or a receiver takes nothing.
+    /// While a sender owes a body, or a receiver takes nothing, and that is what is waited for.
     short: Cell<Duration>,
     /// While a back-end is at work.
     long: Cell<Duration>,
@@ -81,6 +81,16 @@ impl<'a> Progress<'a> {
         self.timer.touch();
     }
 
+    /// Notes that a receiver accepted something.
+    pub(super) fn accept(&self, side: &Side) {
+        let first = !side.accepted.replace(true);
+        // From the final head on, the rest of the upload is nobody's duty.
+        if first && self.down.accepted.get() && !self.uploaded.get() {
+            self.rearm();
+        }
+        self.touch();
+    }
+
     /// Notes whether a receiver makes us wait.
     pub(super) fn block(&self, side: &Side, blocked: bool) {
         if side.blocked.replace(blocked) != blocked {
@@ -133,13 +143,18 @@ impl<'a> Progress<'a> {
     }
 
     /// Whether the client owes its body and nobody else delays it.
+    ///
+    /// Once the final head went down, it owes nothing: it may stop sending (RFC 9110 §10.1.1,
+    /// RFC 9112 §9.5), as the back-end may stop reading. Then only the answer is waited for, and
+    /// the client to take it.
     fn client_sends(&self) -> bool {
-        self.owed.get() && !self.up.blocked.get()
+        self.owed.get() && !self.up.blocked.get() && !self.down.accepted.get()
     }
 
     /// The one place that says how long silence may last.
     fn rearm(&self) {
-        let waiting = self.up.blocked.get() || self.down.blocked.get() || self.owed.get();
+        let uploading = (self.up.blocked.get() || self.owed.get()) && !self.down.accepted.get();
+        let waiting = uploading || self.down.blocked.get();
         let period = if waiting { &self.short } else { &self.long };
         let now = Instant::now();
         self.timer.restart(now, period.get());
@@ -150,4 +165,53 @@ impl<'a> Progress<'a> {
             self.timer.watch(now + pace.window());
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    /// What is waited for, and so how long silence may last, with an upload in each state.
+    #[test]
+    fn once_an_answer_has_begun_an_upload_is_not_waited_for() {
+        let paused = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        paused.block_on(async {
+            for (blocked, begun, expected) in [
+                (false, false, SHORT),
+                (true, false, SHORT),
+                (false, true, LONG),
+                (true, true, LONG),
+            ] {
+                let timer = IdleTimer::new(LONG);
+                let progress = Progress::new(&timer, SHORT, LONG, true, None);
+                progress.block(&progress.up, blocked);
+                if begun {
+                    progress.accept(&progress.down);
+                }
+                let start = Instant::now();
+                let expired = poll_fn(|cx| progress.poll_out_of_time(cx)).await;
+                assert_eq!(expired, Expired::Silent);
+                // That something moved before is noticed when a period is over.
+                let periods = start.elapsed().div_duration_f64(expected);
+                assert!(
+                    (1.0..2.0).contains(&periods),
+                    "{blocked} {begun}: {periods}"
+                );
+                // The client is waited for, whatever has begun.
+                progress.block(&progress.down, true);
+                let start = Instant::now();
+                poll_fn(|cx| progress.poll_out_of_time(cx)).await;
+                assert_eq!(start.elapsed(), SHORT);
+            }
+        });
+    }
+
+    const SHORT: Duration = Duration::from_secs(3);
+    const LONG: Duration = Duration::from_secs(60);
 }

@@ -145,9 +145,10 @@ fn a_back_end_may_pause_after_an_early_answer() {
         let left = || conn.peer().map(|socket| socket.unsent);
         poll::settled("the upload", Duration::from_millis(50), left);
         assert!(left().is_some_and(|unsent| unsent > 0), "no back-pressure");
+        // It is at work for longer than a body may pause, though not an answer: with the rest of
+        // the upload still to be taken, and without. Silence is noticed after one to two periods.
+        std::thread::sleep(Duration::from_millis(2100));
         assert!(conn.skip(UPLOAD));
-        // It is at work for longer than a body may pause, though not an answer. Silence is
-        // noticed after one to two periods.
         assert!(conn.is_silent(Duration::from_millis(2100)));
         conn.send(b"3\r\nEND\r\n0\r\n\r\n");
     });
@@ -189,6 +190,47 @@ fn whoever_is_waited_for_is_to_blame() {
     tell.send(()).unwrap();
     let labels = [("cause", "upstream_timeout")];
     gateway.counted("connect_gateway_upstream_errors_total", &labels, 1.0);
+}
+
+/// Behind an answer that has begun, a client that stops may be what the back-end waits for.
+#[test]
+fn a_client_that_stops_behind_a_begun_answer_is_no_failure_of_the_back_end() {
+    let backend = Backend::scripted(|conn| {
+        while let Some(head) = conn.head() {
+            conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nbegun");
+            if head.method == "POST" {
+                // It waits for the body before it goes on.
+                conn.read_out();
+            } else {
+                // Control: it waits for nobody.
+                assert_eq!(conn.read_out(), b"");
+            }
+        }
+    });
+    let gateway = Setup::connect(&backend)
+        .line("timeouts", "body = \"500ms\"\nanswer = \"1s\"")
+        .line("limits", "body_rate = 0")
+        .start();
+    for (request, error, failures) in [
+        (upload(), "the client stopped sending its body", 0.0),
+        (
+            Request::get("/silent").by(&ALICE),
+            "it was silent for 1s",
+            1.0,
+        ),
+    ] {
+        let mut client = gateway.client();
+        client.send(&request.bytes());
+        assert_eq!(client.answer_head().status, 200);
+        assert_eq!(client.raw(5), b"begun");
+        client.expect_end();
+        gateway.logged("the end", |line| {
+            line["status"] == 200 && line["error"].as_str().is_some_and(|it| it.contains(error))
+        });
+        let metrics = gateway.metrics();
+        let counted = metrics.sum("connect_gateway_upstream_errors_total", &[]);
+        assert_eq!(counted, failures);
+    }
 }
 
 #[test]
