@@ -62,7 +62,7 @@ pub(super) async fn run(
             More::End => break,
         }
     }
-    way.progress.half_ended(limit);
+    tunnel.half_ended(way.progress, limit);
     way.end().await
 }
 

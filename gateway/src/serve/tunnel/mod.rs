@@ -29,8 +29,8 @@ use crate::upstream::Lease;
 use crate::worker::{TUNNEL_CLOSING, Worker};
 
 /// Relays until both directions have ended, one has failed, nothing has moved for the tunnel's
-/// period, the visitor's session ends, or the gateway drains. What was already received on either
-/// side goes first.
+/// period (or, once one direction has ended, for `body`), the visitor's session ends, or the
+/// gateway drains. What was already received on either side goes first.
 pub(super) async fn run(
     worker: &Rc<Worker>,
     app: &AppShared,
@@ -96,7 +96,10 @@ pub(super) async fn run(
             TunnelEnd::Failed
         }
         (None, Outcome::Expired) => {
-            report.broken("nothing moved for the tunnel's period");
+            report.broken(match tunnel.half_ended.get() {
+                true => "one direction had ended, and the other stood still",
+                false => "nothing moved for the tunnel's period",
+            });
             TunnelEnd::Idle
         }
     };
@@ -114,6 +117,16 @@ struct Tunnel {
     data: Cell<u64>,
     /// The client is to be pinged at the next boundary.
     ping_due: Cell<bool>,
+    /// One direction has ended: the other may only finish.
+    half_ended: Cell<bool>,
+}
+
+impl Tunnel {
+    /// Notes that one direction has ended: `limit` is all that is left to the other's silence.
+    fn half_ended(&self, progress: &Progress<'_>, limit: Duration) {
+        self.half_ended.set(true);
+        progress.half_ended(limit);
+    }
 }
 
 /// Why the gateway ends a tunnel.

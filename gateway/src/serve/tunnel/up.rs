@@ -39,7 +39,7 @@ pub(super) async fn run(
         way.pass(rest).await?;
         way.flush().await?;
     }
-    way.progress.half_ended(limit);
+    tunnel.half_ended(way.progress, limit);
     if tunnel.told.get() {
         // Both close frames are exchanged, or the client is gone: the server's side, ours, ends
         // the connection (§7.1.1). It may be gone already.
