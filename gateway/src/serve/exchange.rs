@@ -197,6 +197,10 @@ impl Attempt<'_> {
             if let Poll::Ready(result) = answer.as_mut().poll(cx) {
                 return Poll::Ready(Outcome::Answer(result));
             }
+            // While the back-end takes nothing, nothing is read that could tell.
+            if uploading && progress.up.blocked.get() && client.poll_ended(cx).is_ready() {
+                return Poll::Ready(Outcome::Upload(FlowError::Ended));
+            }
             progress.poll_out_of_time(cx).map(Outcome::Expired)
         })
         .await;

@@ -70,7 +70,12 @@ impl Transport {
     /// Waits until the peer has ended its direction or the connection is gone, even if bytes before
     /// that are unread; they stay so. Of TLS it knows nothing: a close_notify alone is no end.
     pub(crate) async fn ended(&self) {
-        poll_fn(|cx| self.with(|io| io.socket().poll_ended(cx))).await;
+        poll_fn(|cx| self.poll_ended(cx)).await;
+    }
+
+    /// As [`Transport::ended`], once.
+    pub(crate) fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.with(|io| io.socket().poll_ended(cx))
     }
 
     /// Writes all of `out`, in as few system calls as its pieces allow.

@@ -24,6 +24,15 @@ impl Leaving {
         }
     }
 
+    /// Sends until nothing more has been taken for a while. Of TLS, a record is then cut in two:
+    /// nothing else can be sent, nor received.
+    pub fn fill(&mut self) {
+        self.tcp.set_write_timeout(Some(STILL)).unwrap();
+        // rustls reads where it cannot write.
+        self.tcp.set_read_timeout(Some(STILL)).unwrap();
+        while self.client.try_send(&[b'x'; 65_536]).is_ok() {}
+    }
+
     /// Resets the connection.
     pub fn reset(self) {
         let linger = Some(Duration::ZERO);
@@ -35,3 +44,6 @@ impl Leaving {
         self.tcp.shutdown(Shutdown::Write).unwrap();
     }
 }
+
+/// So long nothing moves when all buffers are full.
+const STILL: Duration = Duration::from_millis(500);

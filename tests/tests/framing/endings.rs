@@ -328,6 +328,38 @@ fn a_client_that_sent_ahead_and_goes_away_frees_its_back_end() {
     );
 }
 
+/// Before an answer has begun, and behind one.
+#[test]
+fn a_client_that_goes_away_while_its_upload_is_held_up_frees_its_back_end() {
+    let (tell, over) = channel();
+    let over = Mutex::new(over);
+    let backend = Backend::scripted(move |conn| {
+        // It takes the head, and nothing of the body.
+        let Some(head) = conn.head() else { return };
+        if head.target == "/early" {
+            conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nbegun");
+        }
+        over.lock().unwrap().recv_timeout(poll::patience()).unwrap();
+    });
+    let gateway = Setup::connect(&backend).start();
+    for target in ["/late", "/early"] {
+        let mut leaving = Leaving::to(&gateway);
+        let request = Request::new("POST", target).by(&ALICE);
+        let request = request.field("Content-Length", "1000000000");
+        leaving.client.send(&request.bytes());
+        leaving.fill();
+        assert_eq!(gateway.metrics().sum(OPEN, &[]), 1.0);
+        leaving.reset();
+        poll::until("its connection ends", || {
+            (gateway.metrics().sum(OPEN, &[]) == 0.0).then_some(())
+        });
+        gateway.logged("it", |line| {
+            line["path"] == target && line["error"].is_string()
+        });
+        tell.send(()).unwrap();
+    }
+}
+
 fn upload() -> Request {
     let request = Request::new("POST", "/upload").by(&ALICE);
     request.field("Content-Length", &UPLOAD.to_string())
