@@ -13,6 +13,10 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// One `Sleep` serves the connection's whole life and is re-armed lazily: progress only sets a
 /// flag (no clock is read), and a later deadline waits for the armed one to pass. Silence is
 /// therefore noticed after one to two periods; a deadline without progress is exact.
+///
+/// A process that stood still must not count that against its peers. So what has moved when a
+/// `Sleep` is noticed has a whole period from then on, and so has everything if that is late: the
+/// runtime then wakes who waits for a time before it has looked at any socket.
 #[derive(Debug)]
 pub(crate) struct IdleTimer {
     sleep: RefCell<Pin<Box<Sleep>>>,
@@ -92,13 +96,15 @@ impl IdleTimer {
         loop {
             ready!(sleep.as_mut().poll(cx));
             let fired = sleep.deadline();
-            if self.progress.take() {
-                self.deadline.set(fired + self.period.get());
-            }
-            let deadline = self.deadline.get();
-            if deadline <= fired {
+            let now = Instant::now();
+            let silent = self.deadline.get() <= fired;
+            // From now, and not from when it fired: that may even be before the last restart.
+            if self.progress.take() || (silent && now > fired + LATE) {
+                self.deadline.set(now + self.period.get());
+            } else if silent {
                 return Poll::Ready(Tick::Silence);
             }
+            let deadline = self.deadline.get();
             match self.window.get() {
                 Some(end) if end <= fired => {
                     self.window.set(None);
@@ -112,9 +118,18 @@ impl IdleTimer {
     }
 }
 
+/// No worker that is at work notices a time as late as this.
+const LATE: Duration = Duration::from_secs(1);
+
 #[cfg(test)]
 mod tests {
+    use tokio::time::advance;
+
     use super::*;
+
+    async fn poll_once(timer: &IdleTimer) -> Poll<Tick> {
+        poll_fn(|cx| Poll::Ready(timer.poll_tick(cx))).await
+    }
 
     fn paused() -> tokio::runtime::Runtime {
         tokio::runtime::Builder::new_current_thread()
@@ -144,6 +159,55 @@ mod tests {
             timer.touch();
             timer.expired().await;
             assert_eq!(start.elapsed().as_secs(), 60);
+        });
+    }
+
+    #[test]
+    fn progress_counts_from_when_it_is_noticed() {
+        paused().block_on(async {
+            let timer = IdleTimer::new(Duration::from_secs(30));
+            // The process stands still.
+            advance(Duration::from_secs(61)).await;
+            timer.touch();
+            assert_eq!(poll_once(&timer).await, Poll::Pending);
+            let resumed = Instant::now();
+            timer.expired().await;
+            assert_eq!(resumed.elapsed().as_secs(), 30);
+        });
+    }
+
+    #[test]
+    fn what_nobody_looked_for_may_have_moved() {
+        paused().block_on(async {
+            let timer = IdleTimer::new(Duration::from_secs(30));
+            advance(Duration::from_secs(61)).await;
+            assert_eq!(poll_once(&timer).await, Poll::Pending);
+            let resumed = Instant::now();
+            timer.expired().await;
+            assert_eq!(resumed.elapsed().as_secs(), 30);
+        });
+    }
+
+    #[test]
+    fn a_little_late_is_in_time() {
+        paused().block_on(async {
+            let timer = IdleTimer::new(Duration::from_secs(30));
+            advance(Duration::from_millis(30_900)).await;
+            assert_eq!(poll_once(&timer).await, Poll::Ready(Tick::Silence));
+        });
+    }
+
+    #[test]
+    fn progress_takes_nothing_from_a_new_measurement() {
+        paused().block_on(async {
+            let timer = IdleTimer::new(Duration::from_secs(30));
+            advance(Duration::from_secs(61)).await;
+            let start = Instant::now();
+            timer.restart(start, Duration::from_secs(30));
+            timer.touch();
+            assert_eq!(poll_once(&timer).await, Poll::Pending);
+            timer.expired().await;
+            assert_eq!(start.elapsed().as_secs(), 30);
         });
     }
 

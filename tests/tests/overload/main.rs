@@ -1,6 +1,6 @@
-//! More than there is room for, of everything: connections, descriptors, log space; and a clock
-//! that jumps. Who was admitted is served on, who was not knows at once, and when it is over the
-//! gateway is as before, by itself.
+//! More than there is room for, of everything: connections, descriptors, log space; a clock that
+//! jumps, and a process that stands still. Who was admitted is served on, who was not knows at
+//! once, and when it is over the gateway is as before, by itself.
 
 #![allow(
     clippy::expect_used,
@@ -14,6 +14,7 @@ mod clock;
 mod descriptors;
 mod log_disk;
 mod memory;
+mod pauses;
 mod storm;
 
 use std::io::{self, ErrorKind, Read};
