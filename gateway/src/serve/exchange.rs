@@ -74,16 +74,17 @@ impl Attempt<'_> {
             transport,
             buffer,
             timer,
+            account,
             ..
         } = client;
         let front = &**front;
-        let rate = front.limits.body_rate;
+        let (rate, silence) = (front.limits.body_rate, front.timeouts.body);
         let progress = Progress::new(
             timer,
-            front.timeouts.body,
+            silence,
             self.app.timeouts.answer,
             has_body(self.request),
-            rate.map(|rate| Pace::new(transport, rate)),
+            rate.map(|rate| Pace::new(transport, account, rate, silence)),
         );
         let outcome = self
             .exchange(front, transport, buffer, &progress, report)

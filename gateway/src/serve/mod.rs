@@ -21,6 +21,7 @@ use policy::{Decision, Form, Forward, Lane, Reason, Refusal, Step, Stripped};
 use tokio::time::{Duration, Instant, sleep, timeout};
 use wire::h1::{Body, HeadEnd, HeadError, Request, has_long_line, parse_request};
 
+use self::pace::Account;
 use self::report::Report;
 use crate::buffers::Size;
 use crate::shared::Front;
@@ -36,6 +37,7 @@ pub(crate) struct Client {
     /// What has been received and not yet used.
     buffer: BytesMut,
     timer: IdleTimer,
+    account: Account,
     listener: usize,
     peer: IpAddr,
     sni: Option<Box<str>>,
@@ -56,6 +58,7 @@ impl Client {
             transport,
             buffer: BytesMut::new(),
             timer: IdleTimer::new(front.timeouts.head),
+            account: Account::default(),
             front,
             listener,
             peer,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::pace::{Pace, Slow};
+use super::pace::{Pace, Slow, Waits};
 use crate::timer::{IdleTimer, Tick};
 
 /// The state of one exchange or tunnel, shared by both directions.
@@ -126,42 +126,63 @@ impl<'a> Progress<'a> {
     /// Whether silence has lasted too long, or the client is too slow.
     pub(super) fn poll_out_of_time(&self, cx: &mut Context<'_>) -> Poll<Expired> {
         loop {
-            match ready!(self.timer.poll_tick(cx)) {
+            let tick = ready!(self.timer.poll_tick(cx));
+            let Some(pace) = &self.pace else {
+                match tick {
+                    Tick::Silence => return Poll::Ready(Expired::Silent),
+                    // Without a pace none is watched.
+                    Tick::Window => continue,
+                }
+            };
+            let waits = self.waits();
+            // What TCP carries is movement, long before it shows in what we read and write.
+            let moved = pace.moved(waits);
+            match tick {
+                Tick::Silence if moved => self.timer.touch(),
                 Tick::Silence => return Poll::Ready(Expired::Silent),
                 Tick::Window => {
-                    let Some(pace) = &self.pace else { continue };
-                    let takes = self.down.blocked.get();
-                    if let Some(slow) = pace.end_window(self.client_sends(), takes) {
+                    if let Some(slow) = pace.end_window(waits) {
                         return Poll::Ready(Expired::Slow(slow));
                     }
                     // From now, and not from when it should have ended: a process that stood
                     // still must not count that against its clients.
-                    self.timer.watch(Instant::now() + pace.window());
+                    let now = Instant::now();
+                    if moved {
+                        self.timer.restart(now, self.period());
+                    }
+                    self.timer.watch(now + pace.window());
                 }
             }
         }
     }
 
-    /// Whether the client owes its body and nobody else delays it.
+    /// What nobody but the client delays.
     ///
     /// Once the final head went down, it owes nothing: it may stop sending (RFC 9110 §10.1.1,
     /// RFC 9112 §9.5), as the back-end may stop reading. Then only the answer is waited for, and
     /// the client to take it.
-    fn client_sends(&self) -> bool {
-        self.owed.get() && !self.up.blocked.get() && !self.down.accepted.get()
+    fn waits(&self) -> Waits {
+        Waits {
+            sends: self.owed.get() && !self.up.blocked.get() && !self.down.accepted.get(),
+            takes: self.down.blocked.get(),
+        }
     }
 
     /// The one place that says how long silence may last.
-    fn rearm(&self) {
+    fn period(&self) -> Duration {
         let uploading = (self.up.blocked.get() || self.owed.get()) && !self.down.accepted.get();
         let waiting = uploading || self.down.blocked.get();
         let period = if waiting { &self.short } else { &self.long };
+        period.get()
+    }
+
+    fn rearm(&self) {
         let now = Instant::now();
-        self.timer.restart(now, period.get());
+        self.timer.restart(now, self.period());
+        let Waits { sends, takes } = self.waits();
         if let Some(pace) = &self.pace
-            && (self.down.blocked.get() || self.client_sends())
+            && (sends || takes)
         {
-            pace.restart();
             self.timer.watch(now + pace.window());
         }
     }

@@ -17,3 +17,4 @@ mod queue;
 mod rates;
 mod slow_readers;
 mod slow_senders;
+mod steady_readers;

@@ -98,7 +98,7 @@ fn requests_for_many_ranges_cost_no_more_than_their_heads() {
 }
 
 /// Sends without end, or answers what is fine; whether it was the former, when it is over.
-fn flood(conn: &mut Conn) -> bool {
+pub(crate) fn flood(conn: &mut Conn) -> bool {
     while let Some(head) = conn.head() {
         if head.target == "/fine" {
             conn.send(OK);
@@ -111,4 +111,4 @@ fn flood(conn: &mut Conn) -> bool {
     false
 }
 
-const SLOW: &str = "connect_gateway_slow_clients_total";
+pub(crate) const SLOW: &str = "connect_gateway_slow_clients_total";

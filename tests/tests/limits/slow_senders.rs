@@ -74,6 +74,42 @@ fn a_slow_body_is_refused() {
     );
 }
 
+/// What came before counts, but no longer than silence may last.
+#[test]
+fn a_body_that_stops_is_refused_whatever_came_before() {
+    let backend = Backend::recording();
+    let gateway = short_of_silence(&backend);
+    let mut client = gateway.client();
+    let request = Request::new("POST", "/stops").by(&ALICE);
+    client.send(&request.field("Content-Length", "100000000").bytes());
+    client.send(&vec![b'x'; MINUTES]);
+    let stopped = Instant::now();
+    client.answer().expect_json(408);
+    // Two seconds, less a window.
+    let silent = stopped.elapsed();
+    assert!(silent > Duration::from_millis(1600), "{silent:?}");
+    gateway.counted(REFUSALS, &[("reason", "body_timeout")], 1.0);
+}
+
+#[test]
+fn what_one_request_has_used_up_does_not_count_for_the_next() {
+    let backend = Backend::recording();
+    let gateway = short_of_silence(&backend);
+    let mut client = gateway.client();
+    let begin = Request::new("POST", "/x").by(&ALICE);
+    let begin = begin.field("Content-Length", "1").bytes();
+    let body = vec![b'x'; MINUTES];
+    client
+        .ask(&Request::post("/x", &body).by(&ALICE))
+        .expect(200);
+    client.send(&begin);
+    assert!(client.is_silent(Duration::from_millis(1700)));
+    client.send(b"x").answer().expect(200);
+    client.send(&begin);
+    client.answer().expect_json(408);
+    gateway.counted(REFUSALS, &[("reason", "body_too_slow")], 1.0);
+}
+
 /// Whoever has its answer may stop sending (RFC 9112 §9.5), and nobody else is to be held up by how
 /// it does so.
 #[test]
@@ -168,6 +204,15 @@ fn without_a_rate_any_will_do() {
     client.answer().expect(200);
 }
 
+/// With a rate that comes to 100,000 bytes in the two seconds that silence may last.
+fn short_of_silence(backend: &Backend) -> Gateway {
+    Setup::connect(backend)
+        .line("limits", "body_rate = 50000")
+        .line("limits", "body_window = \"300ms\"")
+        .line("timeouts", "body = \"2s\"")
+        .start()
+}
+
 fn limited(backend: &Backend, rate: u32, window: &str) -> Gateway {
     Setup::connect(backend)
         .line("limits", &format!("body_rate = {rate}"))
@@ -194,6 +239,9 @@ fn throttled(gateway: &Gateway, bytes: u64, pause: Duration) -> Relay {
     });
     Relay::scripted(gateway.address(), move |_| pauses.clone().collect())
 }
+
+/// Bytes that such a rate would need longer for than any test waits.
+const MINUTES: usize = 10_000_000;
 
 /// Several windows.
 const SLOWNESS: Duration = Duration::from_millis(1500);
