@@ -12,6 +12,7 @@
 
 mod link;
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -123,7 +124,13 @@ impl Relay {
 
     /// How many faults have struck.
     pub fn struck(&self) -> usize {
-        self.shared.struck.load(Ordering::SeqCst)
+        self.shared.struck.lock().unwrap().values().sum()
+    }
+
+    /// How many of them struck one connection; they are counted from 0.
+    pub fn struck_on(&self, connection: usize) -> usize {
+        let struck = self.shared.struck.lock().unwrap();
+        struck.get(&connection).copied().unwrap_or(0)
     }
 }
 
@@ -150,7 +157,8 @@ struct Shared {
     next: Mutex<Vec<Order>>,
     passed: [AtomicU64; 2],
     stop: AtomicBool,
-    struck: AtomicUsize,
+    /// By connection.
+    struck: Mutex<BTreeMap<usize, usize>>,
 }
 
 impl Shared {
@@ -191,7 +199,7 @@ impl Shared {
                             shared.passed[way as usize].fetch_add(bytes, Ordering::SeqCst);
                         },
                         || {
-                            shared.struck.fetch_add(1, Ordering::SeqCst);
+                            *shared.struck.lock().unwrap().entry(index).or_default() += 1;
                         },
                     );
                 });

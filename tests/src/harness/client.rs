@@ -40,14 +40,17 @@ impl Client {
     }
 
     /// TLS that names `host` over a connection that is there already.
-    pub fn tls_over(mut tcp: TcpStream, config: Arc<ClientConfig>, host: &str) -> Self {
-        let name = ServerName::try_from(host.to_owned()).expect("a host name");
-        let mut tls = ClientConnection::new(config, name).unwrap();
-        while tls.is_handshaking() {
-            tls.complete_io(&mut tcp)
-                .expect("the TLS handshake succeeds");
-        }
-        Self::over(Stream::Tls(Box::new(StreamOwned::new(tls, tcp))))
+    pub fn tls_over(tcp: TcpStream, config: Arc<ClientConfig>, host: &str) -> Self {
+        Self::try_tls_over(tcp, config, host).expect("the TLS handshake succeeds")
+    }
+
+    /// As [`Client::tls`], where the handshake may break off.
+    pub fn try_tls(
+        address: SocketAddr,
+        config: Arc<ClientConfig>,
+        host: &str,
+    ) -> std::io::Result<Self> {
+        Self::try_tls_over(tcp(address), config, host)
     }
 
     /// A plain connection.
@@ -139,10 +142,15 @@ impl Client {
     /// Reads exactly so many raw bytes.
     #[track_caller]
     pub fn raw(&mut self, count: usize) -> Vec<u8> {
-        match self.exactly(count) {
+        match self.try_raw(count) {
             Ok(bytes) => bytes,
             Err(broken) => panic!("no {count} bytes: {broken:?}"),
         }
+    }
+
+    /// Reads exactly so many raw bytes, or says why they do not come.
+    pub fn try_raw(&mut self, count: usize) -> Result<Vec<u8>, Broken> {
+        self.exactly(count)
     }
 
     /// Reads one chunk's payload; empty for the last.
@@ -220,6 +228,21 @@ impl Client {
                 }
             }
         }
+    }
+
+    fn try_tls_over(
+        mut tcp: TcpStream,
+        config: Arc<ClientConfig>,
+        host: &str,
+    ) -> std::io::Result<Self> {
+        let name = ServerName::try_from(host.to_owned()).expect("a host name");
+        let mut tls = ClientConnection::new(config, name).unwrap();
+        while tls.is_handshaking() {
+            tls.complete_io(&mut tcp)?;
+        }
+        Ok(Self::over(Stream::Tls(Box::new(StreamOwned::new(
+            tls, tcp,
+        )))))
     }
 
     fn over(stream: Stream) -> Self {

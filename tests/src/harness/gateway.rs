@@ -119,6 +119,11 @@ impl Gateway {
         Client::tls(relay, self.tls.clone(), CONNECT)
     }
 
+    /// As [`Gateway::client_by`], where the handshake may break off.
+    pub fn try_client_by(&self, relay: SocketAddr) -> std::io::Result<Client> {
+        Client::try_tls(relay, self.tls.clone(), CONNECT)
+    }
+
     /// TLS that names [`CONNECT`] over a connection that is there already.
     pub fn client_over(&self, tcp: TcpStream) -> Client {
         Client::tls_over(tcp, self.tls.clone(), CONNECT)

@@ -47,6 +47,8 @@ fn a_cut_ends_both_sides_after_its_byte() {
     assert_eq!(rest, b"3");
     assert_eq!(far.read(&mut [0]).unwrap(), 0);
     assert_eq!((relay.struck(), relay.open()), (1, 0));
+    let (first, second) = (relay.struck_on(0), relay.struck_on(1));
+    assert_eq!((first, second), (1, 0), "by connection");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! `cargo xtask soak`: mixed load through relays that fail at random, for as long as one likes.
 //!
-//! Nothing but the faults that were injected may explain an error; whoever goes around the relays
-//! must see none. The gateway must end with the memory and the descriptors that it had when it was
-//! warm.
+//! Nothing but the faults that were injected may explain an error, and they explain only what
+//! breaks off on the leg that they struck: never a wrong answer that looks whole. Whoever goes
+//! around the relays must see no error. The gateway must end with the memory and the descriptors
+//! that it had when it was warm.
 
 #![allow(
     clippy::expect_used,
@@ -12,6 +13,7 @@
     reason = "what cannot go on ends the run"
 )]
 
+mod failure;
 mod faults;
 mod report;
 mod town;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use gateway_tests::harness::{Gateway, poll};
 
+use crate::failure::{Failure, Struck};
 use crate::town::Town;
 use crate::work::Work;
 
@@ -23,23 +24,25 @@ struct Tally {
 }
 
 impl Counts {
-    /// Counts one thing that a visitor did. A fault explains an error.
+    /// Counts one thing that a visitor did, how many faults were injected meanwhile, and whether
+    /// those that could show in it explain what went wrong.
     pub(crate) fn count(
         &self,
         visitor: u64,
         work: Work,
-        outcome: &Result<bool, String>,
+        outcome: &Result<bool, Failure>,
         faults: usize,
+        struck: Struck,
     ) {
         let mut tally = self.0.lock().unwrap();
         *tally.done.entry(work).or_default() += 1;
         tally.faults += faults;
         match outcome {
             Ok(_) => {}
-            Err(_) if faults > 0 => tally.explained += 1,
-            Err(error) => tally
+            Err(failure) if failure.is_explained_by(struck) => tally.explained += 1,
+            Err(failure) => tally
                 .unexplained
-                .push(format!("visitor {visitor}, {work:?}: {error}")),
+                .push(format!("visitor {visitor}, {work:?}: {failure:?}")),
         }
     }
 }

@@ -4,6 +4,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 use gateway_tests::double::TEST_API_KEY;
 use gateway_tests::harness::{ALICE, Answer, Client, HANDSHAKE, Random, Request};
 
+use crate::failure::Failure;
+
 /// One thing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Work {
@@ -58,7 +60,7 @@ impl Work {
         mount: &str,
         client: &mut Client,
         random: &mut Random,
-    ) -> Result<bool, String> {
+    ) -> Result<bool, Failure> {
         let target = |path: &str| format!("{mount}{path}");
         let by_alice = |request: Request| request.by(&ALICE);
         let request = match self {
@@ -73,8 +75,9 @@ impl Work {
             Self::Discovery => Request::get(&target("/__api__/server_settings")),
             Self::Events => {
                 let answer = ask(client, &by_alice(Request::get(&target("/slow/3"))))?;
+                has_status(200, &answer)?;
                 let lines = answer.body.iter().filter(|&&byte| byte == b'\n').count();
-                return held(lines == 3, &answer).map(|()| persists(&answer));
+                return is_right(lines == 3, &answer).map(|()| persists(&answer));
             }
             Self::Health => Request::get(&target("/__ping__")),
             Self::Large | Self::Small => {
@@ -95,24 +98,23 @@ impl Work {
             Self::Denied | Self::SignedDeploy => 401,
             _ => 200,
         };
-        held(answer.status == expected, &answer).map(|()| persists(&answer))
+        has_status(expected, &answer).map(|()| persists(&answer))
     }
 }
 
-fn ask(client: &mut Client, request: &Request) -> Result<Answer, String> {
+fn ask(client: &mut Client, request: &Request) -> Result<Answer, Failure> {
     let sent = client.try_send(&request.bytes());
-    sent.map_err(|error| format!("sending: {error}"))?;
+    sent.map_err(|error| Failure::io("sending", &error))?;
     read(client)
 }
 
-fn read(client: &mut Client) -> Result<Answer, String> {
-    client
-        .read_answer(false)
-        .map_err(|broken| format!("{:.200}", format!("no answer: {broken:?}")))
+fn read(client: &mut Client) -> Result<Answer, Failure> {
+    let answer = client.read_answer(false);
+    answer.map_err(|broken| Failure::cut(&broken))
 }
 
-fn pattern(answer: &Answer, length: u64) -> Result<bool, String> {
-    held(answer.status == 200, answer)?;
+fn pattern(answer: &Answer, length: u64) -> Result<bool, Failure> {
+    has_status(200, answer)?;
     let whole = answer.body.len() as u64 == length;
     let right = answer
         .body
@@ -121,7 +123,10 @@ fn pattern(answer: &Answer, length: u64) -> Result<bool, String> {
         .all(|(&byte, expected)| byte == expected);
     match whole && right {
         true => Ok(persists(answer)),
-        false => Err(format!("{} wrong bytes look whole", answer.body.len())),
+        false => {
+            let text = format!("{} wrong bytes look whole", answer.body.len());
+            Err(Failure::Wrong(text))
+        }
     }
 }
 
@@ -130,7 +135,7 @@ fn upload(
     target: &str,
     client: &mut Client,
     random: &mut Random,
-) -> Result<bool, String> {
+) -> Result<bool, Failure> {
     let length = usize::try_from(random.magnitude(22)).unwrap();
     let first = random.number();
     let body: Vec<u8> = (0..length).map(|at| (at as u64 ^ first) as u8).collect();
@@ -149,17 +154,20 @@ fn upload(
     };
     let sent = client.try_send(&bytes);
     // An answer that came before the end says more than that the rest was not taken.
-    let answer = read(client).map_err(|error| format!("{error} (sent: {sent:?})"))?;
-    held(answer.status == 200, &answer)?;
+    let answer = read(client).map_err(|failure| match &sent {
+        Ok(()) => failure,
+        Err(error) => Failure::io("sending", error),
+    })?;
+    has_status(200, &answer)?;
     let seen: serde_json::Value =
-        serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
+        serde_json::from_slice(&answer.body).map_err(|error| Failure::Wrong(error.to_string()))?;
     let sum = digest(&SHA256, &body);
     let hex: String = sum
         .as_ref()
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    held(
+    is_right(
         seen["length"] == length && seen["sha256"] == hex.as_str(),
         &answer,
     )?;
@@ -167,10 +175,10 @@ fn upload(
 }
 
 /// Some messages, each echoed, then a close.
-fn echo(target: &str, client: &mut Client, random: &mut Random) -> Result<bool, String> {
+fn echo(target: &str, client: &mut Client, random: &mut Random) -> Result<bool, Failure> {
     let request = Request::get(target).by(&ALICE).fields(HANDSHAKE);
     let answer = ask(client, &request)?;
-    held(answer.status == 101, &answer)?;
+    has_status(101, &answer)?;
     for _ in 0..=random.below(20) {
         let length = usize::try_from(random.magnitude(7)).unwrap().min(125);
         let payload: Vec<u8> = (0..length).map(|at| at as u8).collect();
@@ -181,22 +189,36 @@ fn echo(target: &str, client: &mut Client, random: &mut Random) -> Result<bool, 
 }
 
 /// Sends a small frame (RFC 6455 §5.2), masked with nothing, and reads its echo.
-fn exchanged(client: &mut Client, first: u8, payload: &[u8]) -> Result<(), String> {
+fn exchanged(client: &mut Client, first: u8, payload: &[u8]) -> Result<(), Failure> {
     let length = u8::try_from(payload.len()).unwrap();
     let frame = [&[first, 0x80 | length, 0, 0, 0, 0], payload].concat();
     let sent = client.try_send(&frame);
-    sent.map_err(|error| format!("sending a frame: {error}"))?;
-    let echo = client.raw(2 + payload.len());
+    sent.map_err(|error| Failure::io("sending a frame", &error))?;
+    let echo = client.try_raw(2 + payload.len());
+    let echo = echo.map_err(|broken| Failure::cut(&broken))?;
     match echo == [&[first, length], payload].concat() {
         true => Ok(()),
-        false => Err(format!("an echo of other bytes: {echo:?}")),
+        false => Err(Failure::Wrong(format!("an echo of other bytes: {echo:?}"))),
     }
 }
 
-fn held(condition: bool, answer: &Answer) -> Result<(), String> {
+/// Any other may be what the gateway says of a fault.
+fn has_status(status: u16, answer: &Answer) -> Result<(), Failure> {
+    match answer.status == status {
+        true => Ok(()),
+        false => Err(Failure::of(answer)),
+    }
+}
+
+/// What a whole answer with the right status must hold.
+fn is_right(condition: bool, answer: &Answer) -> Result<(), Failure> {
     match condition {
         true => Ok(()),
-        false => Err(format!("{}: {:.200}", answer.status, answer.text())),
+        false => Err(Failure::Wrong(format!(
+            "{}: {:.200}",
+            answer.status,
+            answer.text()
+        ))),
     }
 }
 
