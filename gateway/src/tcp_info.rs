@@ -16,6 +16,10 @@ pub(crate) struct Traffic {
 
 /// What a connection has exchanged so far (`TCP_INFO`, tcp(7); these fields since Linux 4.1).
 pub(crate) fn traffic(socket: impl AsFd) -> io::Result<Traffic> {
+    #[cfg(test)]
+    if let Some(traffic) = crate::simulation::traffic(socket.as_fd()) {
+        return Ok(traffic);
+    }
     let mut info = [0_u8; LENGTH];
     let mut length = LENGTH as libc::socklen_t;
     // SAFETY: the pointers are to live variables of this function, the second tells the size of

@@ -4,12 +4,15 @@
 
 use std::collections::BTreeMap;
 
+use memchr::memmem::find;
 use wire::Folded;
 
 use super::client::{TAGS, Visitor, unchunk};
-use super::request::{Request, SIGNED, Who};
+use super::request::{KEY, Request, SIGNED, Who};
+use super::site::IN_FLIGHT;
 use super::stream::{Got, Stream, dialled, refused};
-use super::{FORGED, Random, Tally, find};
+use super::tunnel::down;
+use super::{FORGED, Random, Tally, fill};
 
 #[derive(Default)]
 pub(super) struct Backends {
@@ -29,6 +32,8 @@ struct Conn {
     /// The request whose head has come, and whether its body has.
     present: Option<(usize, bool)>,
     answered: bool,
+    /// How many bytes of `out` are a 101 with its head; behind them is the tunnel.
+    switched: Option<usize>,
     out: Vec<u8>,
     sent: usize,
     close_behind: bool,
@@ -37,9 +42,9 @@ struct Conn {
 }
 
 impl Backends {
-    /// The payload of answers to a request, without end.
-    pub(super) fn payload(tag: usize) -> impl Iterator<Item = u8> {
-        format!("answer to {tag} ").into_bytes().into_iter().cycle()
+    /// So many bytes of payload, of whatever is said to a request.
+    pub(super) fn payload(tag: usize, length: usize) -> Vec<u8> {
+        fill(&format!("answer to {tag} "), length)
     }
 
     /// Whether it has given that request a whole answer of that length.
@@ -52,25 +57,26 @@ impl Backends {
     /// Lets one connection do something.
     pub(super) fn act(&mut self, visitors: &[Visitor], random: &mut Random, tally: &mut Tally) {
         self.take_dialled();
-        if self.conns.is_empty() {
+        let alive = self.conns.iter_mut().filter(|conn| conn.stream.is_some());
+        let mut alive: Vec<&mut Conn> = alive.collect();
+        if alive.is_empty() {
             return;
         }
-        let at = random.below(self.conns.len());
-        let Some(conn) = self.conns.get_mut(at) else {
+        let conn = alive.swap_remove(random.below(alive.len()));
+        if random.once_in(80) {
+            conn.stream = None;
+            tally.count("back-end closed");
             return;
+        }
+        // Usually, but not always, it does what is next.
+        let listens = match conn.present {
+            Some((_, true)) => random.once_in(8),
+            _ => !random.once_in(8),
         };
-        match random.below(20) {
-            0..=7 => conn.receive(random),
-            8..=17 => {
-                if let Some((tag, length)) = conn.speak(visitors, random, tally) {
-                    self.said.entry(tag).or_default().push(length);
-                }
-            }
-            18 if random.once_in(4) => {
-                conn.stream = None;
-                tally.count("back-end closed");
-            }
-            _ => {}
+        if listens {
+            conn.receive(random.pick(&[1, 50, 100_000, 100_000]));
+        } else if let Some((tag, length)) = conn.speak(visitors, random, tally) {
+            self.said.entry(tag).or_default().push(length);
         }
     }
 
@@ -82,6 +88,57 @@ impl Backends {
         }
         for conn in &mut self.conns {
             conn.check(visitors, tally);
+        }
+        let busy = || self.conns.iter().filter(|conn| conn.is_busy());
+        assert!(
+            busy().count() <= IN_FLIGHT
+                || busy().filter(|conn| conn.is_open()).count() <= IN_FLIGHT,
+            "more requests at once than the pool takes"
+        );
+    }
+
+    /// Takes all that has come; how many bytes it has ever got.
+    pub(super) fn receive_all(&mut self) -> usize {
+        self.take_dialled();
+        for conn in &mut self.conns {
+            conn.receive(100_000);
+        }
+        self.conns.iter().map(|conn| conn.received.len()).sum()
+    }
+
+    /// Of the tunnels whose back-end lives: the tag, how many bytes it has got and sent.
+    pub(super) fn tunnels(&self) -> impl Iterator<Item = (usize, usize, usize)> {
+        self.conns.iter().filter_map(|conn| {
+            let (tag, _) = conn.present.filter(|_| conn.stream.is_some())?;
+            let sent = conn.sent.checked_sub(conn.switched?)?;
+            Some((tag, conn.received.len() - conn.at, sent))
+        })
+    }
+
+    /// Answers, plainly, each of those requests that has come whole; how many that were.
+    pub(super) fn serve(&mut self, tags: &[usize]) -> usize {
+        let mut served = 0;
+        for conn in &mut self.conns {
+            if let Some((tag, true)) = conn.present
+                && tags.contains(&tag)
+                && !conn.answered
+                && let Some(stream) = &mut conn.stream
+            {
+                let answer =
+                    format!("HTTP/1.1 200 OK\r\nX-Tag: {tag}\r\nContent-Length: 0\r\n\r\n");
+                assert_eq!(stream.send(answer.as_bytes()), Some(answer.len()));
+                conn.answered = true;
+                self.said.entry(tag).or_default().push(0);
+                served += 1;
+            }
+        }
+        served
+    }
+
+    /// Closes all its connections.
+    pub(super) fn close(&mut self) {
+        for conn in &mut self.conns {
+            conn.stream = None;
         }
     }
 
@@ -99,6 +156,7 @@ impl Conn {
             at: 0,
             present: None,
             answered: false,
+            switched: None,
             out: Vec::new(),
             sent: 0,
             close_behind: false,
@@ -106,8 +164,7 @@ impl Conn {
         }
     }
 
-    fn receive(&mut self, random: &mut Random) {
-        let most = random.pick(&[1, 50, 100_000]);
+    fn receive(&mut self, most: usize) {
         if let Some(stream) = &mut self.stream
             && stream.receive(&mut self.received, most) == Got::End
         {
@@ -165,6 +222,14 @@ impl Conn {
                 .extend_from_slice(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n");
         }
         let tag = request.tag;
+        if request.upgrade.is_some() && !random.once_in(4) {
+            let head = format!("HTTP/1.1 101 Switching Protocols\r\nX-Tag: {tag}\r\n{SWITCH}\r\n");
+            self.out.extend_from_slice(head.as_bytes());
+            self.switched = Some(self.out.len());
+            self.out.extend_from_slice(&down(tag));
+            self.close_behind = random.once_in(4);
+            return None;
+        }
         let mut head = |status: &str, rest: &str| {
             let cookie = random.pick(&[
                 "",
@@ -174,8 +239,8 @@ impl Conn {
             let text = format!("HTTP/1.1 {status}\r\nX-Tag: {tag}\r\n{cookie}{rest}\r\n");
             self.out.extend_from_slice(text.as_bytes());
         };
-        let length = [0, 5, 300, 12_000][(request.body.len() % 4) ^ (tag % 4)];
-        let payload: Vec<u8> = Backends::payload(tag).take(length).collect();
+        let length = [300, 40_000, 40_000, 40_000][(request.body.len() % 4) ^ (tag % 4)];
+        let payload = Backends::payload(tag, length);
         let no_body = request.method == "HEAD";
         let sized = format!("Content-Length: {length}\r\n");
         match (request.bytes.len() * 7 % 16) ^ (tag % 16) {
@@ -228,11 +293,8 @@ impl Conn {
                 return self.spoil(b"poison");
             }
             13 => return self.spoil(b"poison\r\n\r\n"),
-            14 => {
-                head(
-                    "101 Switching Protocols",
-                    "Connection: Upgrade\r\nUpgrade: websocket\r\n",
-                );
+            14 if request.upgrade.is_none() => {
+                head("101 Switching Protocols", SWITCH);
                 return self.spoil(b"poison");
             }
             _ => {
@@ -264,7 +326,18 @@ impl Conn {
         self.searched = self.received.len();
         loop {
             if let Some((tag, true)) = self.present {
-                if self.received.len() == self.at {
+                let here = &self.received[self.at..];
+                if here.is_empty() {
+                    return;
+                }
+                if let Some(head) = self.switched {
+                    assert!(self.sent >= head, "bytes for a tunnel before there is one");
+                    let upgrade = find_request(visitors, tag).upgrade.as_ref();
+                    assert!(
+                        upgrade.is_some_and(|upgrade| upgrade.up.starts_with(here)),
+                        "other bytes in the tunnel of {tag}: {}",
+                        self.shown()
+                    );
                     return;
                 }
                 assert!(
@@ -311,6 +384,21 @@ impl Conn {
                 _ => {}
             }
         }
+    }
+
+    /// Whether a request takes a place here, as far as the back-end can tell: it has begun, and
+    /// its answer is not written. A tunnel takes none.
+    fn is_busy(&self) -> bool {
+        let idle = self.present.is_none() && self.received.len() == self.at;
+        let written = self.switched.unwrap_or(self.out.len());
+        !(self.stream.is_none() || idle || self.answered && self.sent >= written)
+    }
+
+    /// Whether the gateway has not closed it.
+    fn is_open(&self) -> bool {
+        self.stream
+            .as_ref()
+            .is_some_and(|stream| !stream.is_closed())
     }
 
     fn shown(&self) -> String {
@@ -368,6 +456,14 @@ fn check_head<'a>(head: &'a str, visitors: &[Visitor]) -> (usize, Option<&'a str
     };
     assert_eq!(values(b"authorization"), key, "{head}");
     assert!(values(b"cookie").is_empty(), "{head}");
+    for (name, value) in [
+        (&b"upgrade"[..], "websocket"),
+        (b"sec-websocket-version", "13"),
+        (b"sec-websocket-key", KEY),
+    ] {
+        let expected: Vec<&str> = request.upgrade.iter().map(|_| value).collect();
+        assert_eq!(values(name), expected, "{head}");
+    }
     // P3.
     for line in SIGNED.lines() {
         let (name, value) = line.split_once(": ").unwrap();
@@ -408,6 +504,9 @@ fn find_request(visitors: &[Visitor], tag: usize) -> &Request {
     );
     request
 }
+
+/// What a 101 must hold (RFC 6455 §4.2.2).
+const SWITCH: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
 
 /// The length of an answer that ends with its connection: whoever reads it cannot tell a premature
 /// end from its own (RFC 9112 §8).

@@ -1,16 +1,18 @@
 //! Model clients, and what each checks of its answers: in order, each its own request's, nothing
-//! that the back-end was not asked for.
+//! that the back-end was not asked for; and what comes through a WebSocket, byte by byte.
 
 use std::rc::Rc;
 use std::sync::Arc;
 
+use memchr::memmem::find;
 use tokio::task::JoinHandle;
 
 use super::backend::Backends;
 use super::request::{Request, Who};
 use super::site::PEER;
 use super::stream::{Got, Stream};
-use super::{POISON, Random, Tally, find};
+use super::tunnel::down;
+use super::{POISON, Random, Tally};
 use crate::serve::{Client, serve};
 use crate::worker::Worker;
 
@@ -27,8 +29,10 @@ pub(super) struct Visitor {
     at: usize,
     /// How many answers are complete.
     answered: usize,
+    /// The tag of the request that became a tunnel, which begins at `at`, and what may come there.
+    tunnel: Option<(usize, Vec<u8>)>,
     ended: bool,
-    /// The most that it reads at once.
+    /// The most that it reads at once; some read nothing until they are told to.
     appetite: usize,
 }
 
@@ -51,8 +55,9 @@ impl Visitor {
             received: Vec::new(),
             at: 0,
             answered: 0,
+            tunnel: None,
             ended: false,
-            appetite: random.pick(&[300, 100_000]),
+            appetite: random.pick(&[0, 300, 100_000]),
         }
     }
 
@@ -68,13 +73,25 @@ impl Visitor {
 
     /// Sends a piece of what it has to say, and thinks of more when all is said.
     pub(super) fn send(&mut self, random: &mut Random, tally: &mut Tally) {
-        if self.sent == self.out.len() {
-            let tag = (self.index + 1) * TAGS + self.requests.len();
-            let request = Request::random(tag, random);
+        let upgrade = || self.requests.last()?.upgrade.as_ref();
+        let mut until = self.out.len();
+        if let Some(upgrade) = upgrade() {
+            if !upgrade.eager && self.tunnel.is_none() {
+                until -= upgrade.up.len();
+            }
+            if self.sent == until {
+                return;
+            }
+        } else if self.sent == until {
+            let request = Request::random(self.next_tag(), random);
             self.out.extend_from_slice(&request.bytes);
+            until = self.out.len();
+            if let Some(upgrade) = &request.upgrade {
+                self.out.extend_from_slice(&upgrade.up);
+            }
             self.requests.push(request);
         }
-        let left = &self.out[self.sent..];
+        let left = &self.out[self.sent..until];
         let piece = &left[..random.piece(left.len())];
         match self.stream.as_mut().and_then(|stream| stream.send(piece)) {
             Some(count) => self.sent += count,
@@ -85,10 +102,24 @@ impl Visitor {
         }
     }
 
-    pub(super) fn reset(&mut self, tally: &mut Tally) {
+    /// Sends one plain request; its tag.
+    pub(super) fn ask(&mut self) -> usize {
+        let request = Request::of_alice(self.next_tag());
+        let tag = request.tag;
+        let stream = self.stream.as_mut().expect("it has just arrived");
+        assert_eq!(stream.send(&request.bytes), Some(request.bytes.len()));
+        self.requests.push(request);
+        tag
+    }
+
+    /// Whether all it asked has been answered by the back-end, and nothing else came.
+    pub(super) fn is_served(&self) -> bool {
+        self.answered == self.requests.len() && self.received.starts_with(b"HTTP/1.1 200 OK\r\n")
+    }
+
+    pub(super) fn reset(&mut self) {
         // What was not read makes it a reset on the other side.
         self.stream = None;
-        tally.count("client reset");
     }
 
     pub(super) fn end_sending(&self) {
@@ -97,15 +128,29 @@ impl Visitor {
         }
     }
 
-    /// Hangs up.
-    pub(super) fn leave(self) -> JoinHandle<()> {
-        self.task
+    /// The tunnel that it is in, if both its directions live: the tag, how many bytes it has sent
+    /// and how many it has got.
+    pub(super) fn tunnel(&self) -> Option<(usize, usize, usize)> {
+        let (tag, _) = self.tunnel.as_ref().filter(|_| self.is_here())?;
+        Some((*tag, self.sent_behind(), self.received.len() - self.at))
+    }
+
+    /// From now on it takes all there is.
+    pub(super) fn read_on(&mut self) {
+        self.appetite = 100_000;
+    }
+
+    /// What serves it.
+    pub(super) fn task(&mut self) -> &mut JoinHandle<()> {
+        &mut self.task
     }
 
     /// Reads, and judges what it has.
     pub(super) fn check(&mut self, backends: &Backends, tally: &mut Tally) {
         let before = self.received.len().saturating_sub(POISON.len());
-        if let Some(stream) = &mut self.stream {
+        if let Some(stream) = &mut self.stream
+            && self.appetite > 0
+        {
             self.ended |= stream.receive(&mut self.received, self.appetite) == Got::End;
         }
         assert!(
@@ -113,7 +158,14 @@ impl Visitor {
             "nobody asked for this: {}",
             self.shown()
         );
-        while self.answer(backends, tally) {}
+        while self.tunnel.is_none() && self.answer(backends, tally) {}
+        if let Some((tag, down)) = &self.tunnel {
+            assert!(
+                down.starts_with(&self.received[self.at..]),
+                "other bytes in the tunnel of {tag}: {}",
+                self.shown()
+            );
+        }
     }
 
     /// Judges the answer at `at`, and goes on behind it if it is complete.
@@ -136,6 +188,18 @@ impl Visitor {
         };
         let status: u16 = head[9..12].parse().unwrap();
         let body = &rest[end + 4..];
+        if status == 101 {
+            let request = self.requests.get(self.answered).expect("it asked for it");
+            assert!(request.upgrade.is_some(), "nobody asked for this: {head}");
+            let tag = field("x-tag").map(str::parse);
+            assert_eq!(tag, Some(Ok(request.tag)), "another's tunnel: {head}");
+            assert!(matches!(request.who, Who::Alice | Who::Key), "{head}");
+            tally.count("tunnel opened");
+            self.tunnel = Some((request.tag, down(request.tag)));
+            self.answered += 1;
+            self.at += end + 4;
+            return false;
+        }
         if status < 200 {
             assert_eq!(status, 103, "{head}");
             self.at += end + 4;
@@ -165,9 +229,7 @@ impl Visitor {
                     request.who
                 );
                 assert!(
-                    Backends::payload(request.tag)
-                        .take(payload.len())
-                        .eq(payload.iter().copied()),
+                    payload == Backends::payload(request.tag, payload.len()),
                     "another payload"
                 );
                 if whole && !bodiless {
@@ -200,9 +262,26 @@ impl Visitor {
         } else {
             "answer of the gateway"
         });
+        if request.upgrade.is_some() {
+            tally.count("upgrade refused");
+            if self.sent_behind() > 0 {
+                tally.count("upgrade refused with bytes behind");
+            }
+        }
         self.answered += 1;
         self.at += end + 4 + used;
         true
+    }
+
+    fn next_tag(&self) -> usize {
+        (self.index + 1) * TAGS + self.requests.len()
+    }
+
+    /// How many bytes it has sent behind its handshake.
+    fn sent_behind(&self) -> usize {
+        let upgrade = self.requests.last().and_then(|last| last.upgrade.as_ref());
+        let behind = upgrade.map_or(0, |upgrade| upgrade.up.len());
+        self.sent.saturating_sub(self.out.len() - behind)
     }
 
     fn shown(&self) -> String {

@@ -1,6 +1,7 @@
 //! What clients send.
 
-use super::Random;
+use super::tunnel::Upgrade;
+use super::{Random, fill};
 
 /// One request as a client means it.
 pub(super) struct Request {
@@ -12,6 +13,8 @@ pub(super) struct Request {
     pub(super) body: Vec<u8>,
     /// What goes on the wire.
     pub(super) bytes: Vec<u8>,
+    /// If it is a WebSocket handshake.
+    pub(super) upgrade: Option<Upgrade>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +40,7 @@ impl Request {
             target,
             body: Vec::new(),
             bytes: bytes.into_bytes(),
+            upgrade: None,
         }
     }
 
@@ -45,18 +49,23 @@ impl Request {
             Who::Alice,
             Who::Alice,
             Who::Alice,
+            Who::Alice,
             Who::Signed,
             Who::Key,
             Who::Nobody,
             Who::Ambiguous,
         ]);
-        let method = random.pick(&["GET", "GET", "HEAD", "POST", "POST", "PUT"]);
+        let method = random.pick(&["GET", "GET", "GET", "HEAD", "POST", "POST", "PUT"]);
         let query = random.pick(&["", "?x=1", "?filter=account_id:7&%zz"]);
         let target = match who {
             Who::Signed | Who::Key => format!("/__api__/t/{tag}{query}"),
             _ => format!("/t/{tag}{query}"),
         };
         let version = if random.once_in(10) { "1.0" } else { "1.1" };
+        let upgrades = method == "GET"
+            && version == "1.1"
+            && matches!(who, Who::Alice | Who::Key | Who::Nobody)
+            && random.once_in(2);
         let mut head = format!("{method} {target} HTTP/{version}\r\nHost: connect.test\r\n");
         for _ in 0..random.below(3) {
             head += random.pick(FORGERIES);
@@ -71,25 +80,30 @@ impl Request {
         for _ in 0..random.below(2) {
             head += random.pick(FORGERIES);
         }
+        if upgrades {
+            head += "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+            head += &format!("Sec-WebSocket-Key: {KEY}\r\n");
+        }
         let length = match method {
             "POST" | "PUT" => random.pick(&[0, 10, 300, 40_000]),
             _ => 0,
         };
         let pattern =
             format!("{tag} GET /t/0 HTTP/1.1\r\nHost: connect.test\r\n{ALICE}\r\n0\r\n\r\n");
-        let body: Vec<u8> = pattern.bytes().cycle().take(length).collect();
+        let body = fill(&pattern, length);
         let mut bytes;
         if length > 0 && version == "1.1" && who != Who::Ambiguous && random.once_in(2) {
             head += "Transfer-Encoding: chunked\r\n\r\n";
             bytes = head.into_bytes();
             chunks(&body, &mut bytes, random);
         } else {
-            if length > 0 || random.once_in(8) {
+            if length > 0 || !upgrades && random.once_in(8) {
                 head += &format!("Content-Length: {length}\r\n");
             }
             bytes = (head + "\r\n").into_bytes();
             bytes.extend_from_slice(&body);
         }
+        let upgrade = upgrades.then(|| Upgrade::random(tag, &pattern, random));
         Self {
             tag,
             who,
@@ -97,6 +111,7 @@ impl Request {
             target,
             body,
             bytes,
+            upgrade,
         }
     }
 }
@@ -118,6 +133,9 @@ fn chunks(mut body: &[u8], out: &mut Vec<u8>, random: &mut Random) {
 }
 
 const ALICE: &str = "Authorization: Basic YWxpY2U6d29uZGVyLWxhbmQtNzM5MQ==\r\n";
+
+/// A WebSocket's nonce (RFC 6455 §4.1).
+pub(super) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
 /// The triple and its date, as one piece: no other field comes between.
 pub(super) const SIGNED: &str = "X-Auth-Token: Tdeadbeefdeadbeefdeadbeefdeadbeef\r\n\

@@ -53,6 +53,14 @@ impl Site {
             .unwrap()
     }
 
+    /// What the gateway has counted so far under names that begin so.
+    pub(super) fn counted(&self, name: &str) -> u64 {
+        let text = self.shared.telemetry.render();
+        let lines = text.lines().filter(|line| line.starts_with(name));
+        let values = lines.map(|line| line.rsplit_once(' ').unwrap().1);
+        values.map(|value| value.parse::<u64>().unwrap()).sum()
+    }
+
     pub(super) fn worker(&self) -> Rc<Worker> {
         refuse(false);
         dialled();
@@ -88,6 +96,9 @@ impl Site {
     }
 }
 
+/// How many requests the pool takes at once; one more may wait.
+pub(super) const IN_FLIGHT: usize = 2;
+
 pub(super) const PEER: &str = "203.0.113.9";
 
 /// bcrypt of `wonder-land-7391`.
@@ -103,6 +114,10 @@ head = "10s"
 idle = "30s"
 body = "1m"
 answer = "5m"
+tunnel = "10m"
+[limits]
+body_rate = 1000
+body_window = "5s"
 [[listener]]
 name = "public"
 address = "127.0.0.1:0"
@@ -118,6 +133,9 @@ session_idle = "24h"
 session_lifetime = "72h"
 [[pool]]
 name = "connect"
+in_flight = 2
+queue = 1
+queue_wait = "20s"
 [[pool.server]]
 url = "http://127.0.0.1:1"
 [[app]]

@@ -1,19 +1,26 @@
 //! Byte streams within the process: socket pairs, whose every effect is immediate.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::rc::Rc;
 
 use policy::Fault;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::net::TcpStream;
 
+use crate::tcp_info::Traffic;
 use crate::tls::Transport;
 use crate::upstream::UpstreamError;
 
 /// The model's end of a stream.
-pub(super) struct Stream(UnixStream);
+pub(super) struct Stream {
+    socket: UnixStream,
+    /// What the gateway's end would have been told by TCP.
+    traffic: Rc<Cell<Traffic>>,
+}
 
 /// What reading yielded.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,20 +36,34 @@ impl Stream {
         let (ours, theirs) = UnixStream::pair().unwrap();
         for end in [&ours, &theirs] {
             end.set_nonblocking(true).unwrap();
-            // Small, so that writers are made to wait.
-            socket2::SockRef::from(end)
-                .set_send_buffer_size(8 * 1024)
-                .unwrap();
         }
+        // Small, so that the gateway is made to wait; the models need not.
+        socket2::SockRef::from(&theirs)
+            .set_send_buffer_size(8 * 1024)
+            .unwrap();
+        let traffic = Rc::default();
+        LINE.with(|line| {
+            let mut carried = line.carried.borrow_mut();
+            carried.insert(theirs.as_raw_fd(), Rc::clone(&traffic));
+        });
         let theirs = std::net::TcpStream::from(OwnedFd::from(theirs));
         let theirs = TcpStream::from_std(theirs).unwrap();
-        (Self(ours), Transport::plain(theirs))
+        let ours = Self {
+            socket: ours,
+            traffic,
+        };
+        (ours, Transport::plain(theirs))
     }
 
     /// Sends what is taken; `None` if the other side is gone.
     pub(super) fn send(&mut self, bytes: &[u8]) -> Option<usize> {
-        match self.0.write(bytes) {
-            Ok(count) => Some(count),
+        match self.socket.write(bytes) {
+            Ok(count) => {
+                let mut traffic = self.traffic.get();
+                traffic.received += count as u64;
+                self.traffic.set(traffic);
+                Some(count)
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Some(0),
             Err(_) => None,
         }
@@ -51,9 +72,12 @@ impl Stream {
     /// Reads at most so much of what is there.
     pub(super) fn receive(&mut self, into: &mut Vec<u8>, most: usize) -> Got {
         let mut bytes = vec![0; most];
-        match self.0.read(&mut bytes) {
+        match self.socket.read(&mut bytes) {
             Ok(0) => Got::End,
             Ok(count) => {
+                let mut traffic = self.traffic.get();
+                traffic.taken += count as u64;
+                self.traffic.set(traffic);
                 into.extend_from_slice(&bytes[..count]);
                 Got::Bytes
             }
@@ -64,7 +88,14 @@ impl Stream {
 
     pub(super) fn end_sending(&self) {
         // The other side may be gone.
-        let _ = self.0.shutdown(std::net::Shutdown::Write);
+        let _ = self.socket.shutdown(std::net::Shutdown::Write);
+    }
+
+    /// Whether the gateway has closed its end, read to the end or not.
+    pub(super) fn is_closed(&self) -> bool {
+        let mut polled = [PollFd::new(&self.socket, PollFlags::empty())];
+        poll(&mut polled, Some(&Timespec::default())).unwrap();
+        polled[0].revents().contains(PollFlags::HUP)
     }
 }
 
@@ -78,6 +109,14 @@ pub(crate) fn dial() -> Option<Result<Transport, UpstreamError>> {
         let (ours, theirs) = Stream::pair();
         line.dialled.borrow_mut().as_mut()?.push_back(ours);
         Some(Ok(theirs))
+    })
+}
+
+/// What has passed on the gateway's end of a stream, if it is one of a simulation's.
+pub(crate) fn traffic(socket: BorrowedFd<'_>) -> Option<Traffic> {
+    LINE.with(|line| {
+        let carried = line.carried.borrow();
+        Some(carried.get(&socket.as_raw_fd())?.get())
     })
 }
 
@@ -107,6 +146,8 @@ pub(super) fn hang_up() {
 }
 
 struct Line {
+    /// By the gateway's descriptors; one that is used again is another stream's.
+    carried: RefCell<BTreeMap<RawFd, Rc<Cell<Traffic>>>>,
     dialled: RefCell<Option<VecDeque<Stream>>>,
     refuse: Cell<bool>,
     refused: Cell<u64>,
@@ -114,6 +155,11 @@ struct Line {
 
 thread_local! {
     static LINE: Line = const {
-        Line { dialled: RefCell::new(None), refuse: Cell::new(false), refused: Cell::new(0) }
+        Line {
+            carried: RefCell::new(BTreeMap::new()),
+            dialled: RefCell::new(None),
+            refuse: Cell::new(false),
+            refused: Cell::new(0),
+        }
     };
 }
