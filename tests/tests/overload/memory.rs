@@ -1,8 +1,13 @@
 //! What `check` says of memory, and what a loaded gateway takes.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::time::Duration;
 
-use gateway_tests::harness::{ALICE, Backend, Finished, HANDSHAKE, Request, Setup, poll, scale};
+use gateway_tests::harness::{
+    ALICE, Authority, Backend, Client, Finished, Gateway, HANDSHAKE, Request, Setup, accept, poll,
+    scale,
+};
 
 #[test]
 fn check_says_what_the_configuration_allows() {
@@ -38,7 +43,9 @@ fn check_says_what_the_configuration_allows() {
 #[test]
 fn loaded_connections_stay_within_the_formula() {
     // It takes no bytes of an upload, and answers more than anybody reads.
-    let backend = Backend::scripted(|conn| {
+    let ca = Authority::new("back-end CA");
+    let tls = accept(&ca.server(&["127.0.0.1"]));
+    let backend = Backend::scripted_tls(tls, |conn| {
         let Some(request) = conn.head() else { return };
         if request.target.starts_with("/ws") {
             conn.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n");
@@ -51,7 +58,7 @@ fn loaded_connections_stay_within_the_formula() {
         while conn.send(&frame) {}
     });
     let connections = scale(60, 600);
-    let prepared = Setup::connect(&backend)
+    let prepared = Setup::connect_tls(&backend, &ca)
         .line("gateway", "workers = 2")
         .line("gateway", "max_head = \"64KiB\"")
         .line("limits", &format!("connections = {connections}"))
@@ -68,7 +75,9 @@ fn loaded_connections_stay_within_the_formula() {
         "{before} bytes at the start"
     );
 
-    let mut clients: Vec<_> = (0..connections).map(|_| gateway.client()).collect();
+    let uploads = connections.min(UPLOADS);
+    let others = connections - uploads;
+    let mut clients: Vec<_> = (0..others).map(|_| gateway.client()).collect();
     for (number, client) in clients.iter_mut().enumerate() {
         let large = "x".repeat(40_000);
         match number % 3 {
@@ -87,10 +96,9 @@ fn loaded_connections_stay_within_the_formula() {
             }
         }
     }
-    // All that will be buffered is.
-    let still = std::time::Duration::from_millis(500);
-    poll::settled("the gateway's memory", still, || gateway.peak_memory());
-    let taken = gateway.peak_memory();
+    let lighter = settled_peak(&gateway);
+    let _uploading: Vec<_> = (0..uploads).map(|_| uploading(&gateway)).collect();
+    let taken = settled_peak(&gateway);
     let bound: u64 = [
         "process",
         "workers",
@@ -103,11 +111,45 @@ fn loaded_connections_stay_within_the_formula() {
     .iter()
     .map(|what| terms[*what])
     .sum();
-    println!("{connections} connections: {before} bytes, then {taken}; at most {bound}");
+    println!(
+        "{others} connections: {before} bytes, then {lighter}; \
+         {uploads} uploads: {taken}; at most {bound}"
+    );
     assert!(taken <= bound, "{taken} bytes of {bound}");
     // They are a load: without their own term the formula would not hold.
-    let each = taken.saturating_sub(before) / connections as u64;
+    let each = lighter.saturating_sub(before) / others as u64;
     assert!(each > 20_000, "{each} bytes each");
+    // Both directions' buffers, and those of TLS on both legs.
+    let each = taken.saturating_sub(lighter) / uploads as u64;
+    let traffic = terms["their traffic"] / connections as u64;
+    assert!(each > 320_000, "{each} bytes each upload");
+    assert!(each <= traffic, "{each} bytes each upload, of {traffic}");
+}
+
+/// A client that reads nothing of its answer, and whose upload nobody takes any more.
+fn uploading(gateway: &Gateway) -> Client {
+    let tcp = gateway.tcp_from("127.0.0.1");
+    let socket = tcp.try_clone().unwrap();
+    let mut client = gateway.client_over(tcp);
+    let head = Request::new("POST", "/up")
+        .by(&ALICE)
+        .field("X-Large", &"x".repeat(40_000))
+        .field("Content-Length", "1000000000");
+    client.send(&head.bytes());
+    // Buffers of the kernel are filled as well: these are many times ours.
+    socket.set_write_timeout(Some(FULL)).unwrap();
+    loop {
+        if let Err(error) = client.try_send(&[0; 64 << 10]) {
+            assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
+            return client;
+        }
+    }
+}
+
+/// The most memory it has taken, once all that will be buffered is.
+fn settled_peak(gateway: &Gateway) -> u64 {
+    let still = Duration::from_millis(500);
+    poll::settled("the gateway's memory", still, || gateway.peak_memory())
 }
 
 /// `  what: COUNT x EACH bytes = … MiB`
@@ -139,3 +181,9 @@ fn without_sizes(line: &str) -> String {
         None => line.to_owned(),
     }
 }
+
+/// Few: each fills megabytes of the kernel's.
+const UPLOADS: usize = 8;
+
+/// A connection that takes nothing for so long is full.
+const FULL: Duration = Duration::from_millis(200);
