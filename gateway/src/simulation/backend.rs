@@ -187,17 +187,27 @@ impl Conn {
                 tally.count("back-end closed");
                 return None;
             }
-            let (tag, whole) = self.present.filter(|_| !self.answered)?;
-            // Early answers are rare.
-            if !whole && !random.once_in(10) {
-                return None;
+            if self.is_idle() {
+                if random.once_in(4) {
+                    tally.count("answer to nothing");
+                    self.out = UNASKED.to_vec();
+                    self.sent = 0;
+                    self.spoilt = true;
+                }
+            } else {
+                let (tag, whole) = self.present.filter(|_| !self.answered)?;
+                // Early answers are rare.
+                if !whole && !random.once_in(10) {
+                    return None;
+                }
+                let request = find_request(visitors, tag);
+                said = self.think(request, random).map(|length| (tag, length));
+                self.answered = true;
             }
-            let request = find_request(visitors, tag);
-            said = self.think(request, random).map(|length| (tag, length));
-            self.answered = true;
         }
         let left = &self.out[self.sent..];
-        // What nobody asked for comes at once with the answer: later, it could not be told from one.
+        // What nobody asked for comes at once, with the answer or while the gateway has sent no next
+        // request: later, it could not be told from an answer.
         let piece = match self.spoilt {
             true => left.len(),
             false => random.piece(left.len()),
@@ -299,7 +309,7 @@ impl Conn {
             }
             _ => {
                 head("200 OK", "Content-Length: 0\r\n");
-                let _ = self.spoil(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison");
+                let _ = self.spoil(UNASKED);
                 return Some(0);
             }
         }
@@ -392,6 +402,16 @@ impl Conn {
         let idle = self.present.is_none() && self.received.len() == self.at;
         let written = self.switched.unwrap_or(self.out.len());
         !(self.stream.is_none() || idle || self.answered && self.sent >= written)
+    }
+
+    /// Whether its answer is written and no next request is on its way.
+    fn is_idle(&self) -> bool {
+        let answered = self.answered && self.switched.is_none() && !self.spoilt;
+        let read_out = |stream: &Stream| stream.is_read_out();
+        answered
+            && self.present.is_some_and(|(_, whole)| whole)
+            && self.received.len() == self.at
+            && self.stream.as_ref().is_some_and(read_out)
     }
 
     /// Whether the gateway has not closed it.
@@ -504,6 +524,9 @@ fn find_request(visitors: &[Visitor], tag: usize) -> &Request {
     );
     request
 }
+
+/// An answer that is none.
+const UNASKED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison";
 
 /// What a 101 must hold (RFC 6455 §4.2.2).
 const SWITCH: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\n";

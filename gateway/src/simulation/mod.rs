@@ -71,6 +71,7 @@ fn no_interleaving_breaks_a_promise() {
             "dial refused",
             "answer cut",
             "signed request whole",
+            "answer to nothing",
             "tunnel opened",
             "tunnel at rest",
             "tunnel at rest, all sent",

@@ -93,9 +93,18 @@ impl Stream {
 
     /// Whether the gateway has closed its end, read to the end or not.
     pub(super) fn is_closed(&self) -> bool {
-        let mut polled = [PollFd::new(&self.socket, PollFlags::empty())];
+        self.has(PollFlags::HUP)
+    }
+
+    /// Whether nothing that the gateway has written, nor an end, is still to be read.
+    pub(super) fn is_read_out(&self) -> bool {
+        !self.has(PollFlags::IN)
+    }
+
+    fn has(&self, flag: PollFlags) -> bool {
+        let mut polled = [PollFd::new(&self.socket, flag)];
         poll(&mut polled, Some(&Timespec::default())).unwrap();
-        polled[0].revents().contains(PollFlags::HUP)
+        polled[0].revents().contains(flag)
     }
 }
 
