@@ -15,14 +15,16 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// therefore noticed after one to two periods; a deadline without progress is exact.
 ///
 /// A process that stood still must not count that against its peers. So what has moved when a
-/// `Sleep` is noticed has a whole period from then on, and so has everything if that is late: the
-/// runtime then wakes who waits for a time before it has looked at any socket.
+/// `Sleep` is noticed has a whole period from then on, and so has everything, once, if that is late:
+/// the runtime then wakes who waits for a time before it has looked at any socket.
 #[derive(Debug)]
 pub(crate) struct IdleTimer {
     sleep: RefCell<Pin<Box<Sleep>>>,
     deadline: Cell<Instant>,
     period: Cell<Duration>,
     progress: Cell<bool>,
+    /// Silence was noticed late, and is measured a second time.
+    doubted: Cell<bool>,
     /// The end of a window that is watched as well.
     window: Cell<Option<Instant>>,
 }
@@ -45,6 +47,7 @@ impl IdleTimer {
             deadline: Cell::new(deadline),
             period: Cell::new(period),
             progress: Cell::new(false),
+            doubted: Cell::new(false),
             window: Cell::new(None),
         }
     }
@@ -55,6 +58,7 @@ impl IdleTimer {
         self.deadline.set(deadline);
         self.period.set(period);
         self.progress.set(false);
+        self.doubted.set(false);
         self.window.set(None);
         let mut sleep = self.sleep.borrow_mut();
         if deadline < sleep.deadline() {
@@ -98,8 +102,12 @@ impl IdleTimer {
             let fired = sleep.deadline();
             let now = Instant::now();
             let silent = self.deadline.get() <= fired;
+            let moved = self.progress.take();
+            // A worker that is always late must come to an end all the same.
+            let doubtful = silent && now > fired + LATE && !self.doubted.get();
             // From now, and not from when it fired: that may even be before the last restart.
-            if self.progress.take() || (silent && now > fired + LATE) {
+            if moved || doubtful {
+                self.doubted.set(!moved);
                 self.deadline.set(now + self.period.get());
             } else if silent {
                 return Poll::Ready(Tick::Silence);
@@ -185,6 +193,25 @@ mod tests {
             let resumed = Instant::now();
             timer.expired().await;
             assert_eq!(resumed.elapsed().as_secs(), 30);
+        });
+    }
+
+    #[test]
+    fn a_worker_that_is_always_late_waits_no_more_than_twice() {
+        paused().block_on(async {
+            let timer = IdleTimer::new(Duration::from_secs(30));
+            for (moves, expected) in [
+                (false, Poll::Pending),
+                (true, Poll::Pending),
+                (false, Poll::Pending),
+                (false, Poll::Ready(Tick::Silence)),
+            ] {
+                advance(Duration::from_secs(61)).await;
+                if moves {
+                    timer.touch();
+                }
+                assert_eq!(poll_once(&timer).await, expected, "{moves}");
+            }
         });
     }
 
