@@ -42,7 +42,7 @@ pub(super) enum FlowError {
     #[error("{0}")]
     Bad(#[from] ChunkError),
     /// The sender ended too early.
-    #[error("the body ended too early")]
+    #[error("the client went away before its request was whole")]
     Ended,
     /// Reading failed.
     #[error("reading: {0}")]

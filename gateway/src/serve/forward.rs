@@ -127,11 +127,14 @@ impl Client {
                     break error;
                 }
                 End::Refused(reason) => {
+                    drop(slot.take());
                     let refusal = refusal(seen, &forward, reason);
                     return self.refuse(worker, request, &refusal, report).await;
                 }
             }
         };
+        // The back-end is done with it; how long the client takes to read that is its own affair.
+        drop(slot.take());
         worker.cells.upstream_fault(app.pool, failure.fault);
         self.fail(worker, request, seen, &forward, &failure, report)
             .await

@@ -127,8 +127,9 @@ async fn come_to_rest(visitors: &mut [Visitor], backends: &mut Backends, tally: 
     if visitors.iter().all(|visitor| visitor.tunnel().is_none()) {
         return;
     }
-    let mut before = None;
-    loop {
+    let (mut before, mut unchanged) = (None, 0);
+    // What is on its way through several buffers may show in none for a moment.
+    while unchanged < 3 {
         breathe(20).await;
         let mut got = backends.receive_all();
         backends.check(visitors, tally);
@@ -139,8 +140,9 @@ async fn come_to_rest(visitors: &mut [Visitor], backends: &mut Backends, tally: 
             visitor.check(backends, tally);
             got += visitor.tunnel().map_or(0, |(_, _, got)| got);
         }
-        if before.replace(got) == Some(got) {
-            break;
+        match before.replace(got) == Some(got) {
+            true => unchanged += 1,
+            false => unchanged = 0,
         }
     }
     for (tag, sent, got) in visitors.iter().filter_map(Visitor::tunnel) {

@@ -3,11 +3,12 @@
 use std::cell::Cell;
 use std::io::{self, IoSlice, Read as _};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::coop::poll_proceed;
 
 /// A [`TcpStream`] with [`Socket::poll_ended`].
 #[derive(Debug)]
@@ -55,12 +56,18 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<()>> {
         let socket = self.get_mut();
         if socket.forgotten.get() {
+            // As tokio does it: else a peer that sends without end would keep the task from ending
+            // its turn.
+            let turn = ready!(poll_proceed(cx));
             match (&*SockRef::from(&socket.tcp)).read(buf.initialize_unfilled()) {
                 // From here on, what arrives is an event.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     socket.forgotten.set(false);
                 }
-                read => return Poll::Ready(read.map(|count| buf.advance(count))),
+                read => {
+                    turn.made_progress();
+                    return Poll::Ready(read.map(|count| buf.advance(count)));
+                }
             }
         }
         Pin::new(&mut socket.tcp).poll_read(cx, buf)
@@ -196,6 +203,38 @@ mod tests {
             let read = async { tokio::join!(socket.read_exact(&mut late), later).0 };
             timeout(PATIENCE, read).await.expect("it comes").unwrap();
             assert_eq!(&late, b"late");
+        });
+    }
+
+    #[test]
+    fn who_sends_without_end_keeps_nobody_from_their_turn() {
+        with(|peer, mut socket| async move {
+            let flood = std::thread::spawn(move || {
+                let mut peer = peer;
+                while peer.write_all(&[9; 65_536]).is_ok() {}
+            });
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(socket.poll_ended(&mut cx).is_pending());
+            let mut reads = 0_u64;
+            let reading = async {
+                // So little at a time that there is always more.
+                while socket.read(&mut [0; 16]).await.is_ok() {
+                    reads += 1;
+                }
+            };
+            let turn = async {
+                for _ in 0..10 {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::select! {
+                biased;
+                () = reading => panic!("it never ends"),
+                () = turn => {}
+            }
+            assert!((100..5_000).contains(&reads), "{reads}");
+            drop(socket);
+            flood.join().unwrap();
         });
     }
 

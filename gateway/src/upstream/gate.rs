@@ -16,7 +16,7 @@ use crate::telemetry::Cells;
 
 /// One worker's share of a pool's slots, with a queue in the order of arrival.
 ///
-/// No address has all of either: a request whose address has its part of the slots lets others go
+/// No address has all of either, unless that is less than four: a request whose address has its part of the slots lets others go
 /// first.
 #[derive(Debug)]
 pub(crate) struct Gate {
@@ -64,17 +64,23 @@ impl Gate {
         share: Share,
         cells: Arc<Cells>,
     ) -> Rc<Self> {
+        let slots = share.part_of(capacity.in_flight).max(1);
+        let per_address = share.part_of(capacity.in_flight_per_address).max(1);
         let queue = share.part_of(capacity.queue);
         Rc::new(Self {
             state: RefCell::new(State {
-                free: share.part_of(capacity.in_flight).max(1),
+                free: slots,
                 clients: HashMap::new(),
                 line: BTreeMap::new(),
                 next: 0,
             }),
-            per_address: share.part_of(capacity.in_flight_per_address).max(1),
+            // Parts are rounded; what is not all of the pool must not be all of a worker's either.
+            per_address: match capacity.in_flight_per_address < capacity.in_flight {
+                true => per_address.min(all_but_one(slots)),
+                false => per_address,
+            },
             queue,
-            queue_per_address: queue - queue / 8,
+            queue_per_address: all_but_one(queue).min(queue - queue / 8),
             wait: capacity.queue_wait,
             pool,
             cells,
@@ -173,6 +179,14 @@ impl Share {
         let total = usize::try_from(total).unwrap_or(usize::MAX);
         let of = self.of.max(1);
         total / of + usize::from(self.index < total % of)
+    }
+}
+
+/// Leaves one to others, unless there are so few that one would be missed.
+fn all_but_one(places: usize) -> usize {
+    match places {
+        0..4 => places,
+        _ => places - 1,
     }
 }
 
@@ -357,6 +371,19 @@ mod tests {
         });
     }
 
+    #[test]
+    fn nor_has_it_all_of_a_worker() {
+        for (in_flight, queue, of) in [(18, 18, 4), (8, 4, 2), (1024, 256, 3), (9, 0, 2)] {
+            for index in 0..of {
+                let gate = gate(in_flight, queue, Share { index, of });
+                let slots = gate.state.borrow().free;
+                assert!(gate.per_address < slots, "{in_flight} {index}");
+                let most = gate.queue_per_address;
+                assert!(most < gate.queue || gate.queue < 4, "{queue} {index}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn slots_are_neither_lost_nor_doubled(steps in vec((0_usize..3, 0_usize..6), 1..200)) {
@@ -389,10 +416,10 @@ mod tests {
                 let of = |who: usize| held.iter().filter(|(holder, _)| *holder == who).count();
                 prop_assert!(held.len() <= SLOTS && waiting.len() <= 4);
                 for who in 0..3 {
-                    prop_assert!(of(who) <= 4, "one address has {}", of(who));
+                    let waits = waiting.iter().filter(|(waiter, _)| *waiter == who).count();
+                    prop_assert!(of(who) <= 4 && waits <= 3, "one address has {}, {waits}", of(who));
                     // Nobody waits who may go.
-                    let waits = waiting.iter().any(|(waiter, _)| *waiter == who);
-                    prop_assert!(!waits || held.len() == SLOTS || of(who) == 4);
+                    prop_assert!(waits == 0 || held.len() == SLOTS || of(who) == 4);
                 }
             }
             drop((held, waiting));

@@ -44,7 +44,7 @@ pub use kernel::Socket;
 pub use leaving::Leaving;
 pub use metrics::Metrics;
 pub use port::free_address;
-pub use request::{HANDSHAKE, Request};
+pub use request::{HANDSHAKE, Request, SWITCHING};
 pub use seeded::{Random, seed};
 pub use setup::{App, CONNECT, DEPLOYR, GENERIC, OTHER, Pool, Prepared, Setup};
 pub(crate) use tls::trust;

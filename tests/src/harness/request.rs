@@ -108,6 +108,10 @@ impl Request {
     }
 }
 
+/// The 101 to [`HANDSHAKE`].
+pub const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
+    Upgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
 /// The fields of a WebSocket handshake (RFC 6455 §1.2, its sample key).
 pub const HANDSHAKE: &[(&str, &str)] = &[
     ("Connection", "Upgrade"),

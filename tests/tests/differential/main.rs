@@ -193,8 +193,8 @@ impl Seen {
             let row = rows
                 .map(|row| (row.0, row.1))
                 .find(|row| h11.contains(row.0) && llhttp.contains(row.1));
-            let (part, _) = row.ok_or_else(|| format!("both others refuse: {llhttp}"))?;
-            self.count(format!("both: {part}"));
+            let (h11, llhttp) = row.ok_or_else(|| format!("both others refuse: {llhttp}"))?;
+            self.count(format!("both: {h11}, {llhttp}"));
             return Ok(());
         }
         let mut agreed = true;

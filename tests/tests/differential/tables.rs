@@ -66,6 +66,16 @@ pub(crate) const REQUESTS: Explained = Explained {
         ),
         (
             "llhttp",
+            "Expected space after method",
+            "the same, of a method that begins like one of its list",
+        ),
+        (
+            "llhttp",
+            "Request has invalid `Transfer-Encoding`",
+            "a tab behind `chunked`, which is a blank like any other (RFC 9110 §5.6.3); we write the field anew",
+        ),
+        (
+            "llhttp",
             "Expected HTTP/2 Connection Preface",
             "it takes the method PRI for HTTP/2; with HTTP/1.1 behind it, it is a token",
         ),
@@ -75,11 +85,18 @@ pub(crate) const REQUESTS: Explained = Explained {
             "a blank after the semicolon, or a quoted value; extensions end here in any case",
         ),
     ],
-    refused_by_both: &[(
-        "illegal request line",
-        "Invalid char in url query",
-        "bytes from 0x80 in a query, which curl and R send as typed: they end nothing in any parser, and go on as they came",
-    )],
+    refused_by_both: &[
+        (
+            "illegal request line",
+            "Invalid char in url query",
+            "bytes from 0x80 in a query, which curl and R send as typed: they end nothing in any parser, and go on as they came",
+        ),
+        (
+            "illegal request line",
+            "Invalid method encountered",
+            "the same, behind a method that llhttp does not know",
+        ),
+    ],
     read_otherwise: &[Otherwise {
         who: "llhttp",
         is_such: asks_for_upgrade,

@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use gateway_tests::harness::{ALICE, Backend, HANDSHAKE, Request, Setup, poll};
-
-use crate::tunnels::SWITCHING;
+use gateway_tests::harness::{ALICE, Backend, HANDSHAKE, Request, SWITCHING, Setup, poll};
 
 #[test]
 fn a_slow_reader_holds_the_back_end_back() {

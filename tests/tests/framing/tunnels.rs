@@ -5,7 +5,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use gateway_tests::harness::{ALICE, Backend, HANDSHAKE, Request, Setup, poll};
+use gateway_tests::harness::{ALICE, Backend, HANDSHAKE, Request, SWITCHING, Setup, poll};
 
 #[test]
 fn upgrade_tunnel_only_after_101() {
@@ -234,7 +234,3 @@ fn half_a_tunnel_does_not_stay() {
         assert!(error.contains("one direction had ended"), "{error}");
     }
 }
-
-/// A 101 to [`HANDSHAKE`].
-pub(crate) const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
-    Upgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";

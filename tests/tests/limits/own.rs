@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use gateway_tests::harness::{ALICE, App, Backend, GENERIC, OK, Pool, Request, Setup};
+use gateway_tests::harness::{
+    ALICE, App, Backend, CONNECT, GENERIC, HANDSHAKE, OK, Pool, Request, SWITCHING, Setup,
+};
 
 #[test]
 fn a_listener_has_limits_of_its_own() {
@@ -59,6 +61,67 @@ fn a_listener_waits_as_long_as_it_says() {
     patient.send(b"Host: connect.test\r\n\r\n");
     patient.answer().expect(401);
     resting.ask(&Request::get("/").by(&ALICE)).expect(200);
+}
+
+#[test]
+fn a_listener_judges_bodies_by_what_it_says() {
+    let backend = Backend::recording();
+    let rates = [
+        (
+            "rated",
+            "limits = { body_rate = 10000, body_window = \"200ms\" }",
+            "body_too_slow",
+        ),
+        ("short", "timeouts = { body = \"300ms\" }", "body_timeout"),
+    ];
+    let setup = Setup::new()
+        .pool(Pool::plain("connect", backend.address()))
+        .app(App::connect().line("listeners = [\"public\", \"rated\", \"short\"]"));
+    let gateway = rates
+        .iter()
+        .fold(setup, |setup, (name, line, _)| {
+            setup.listener(name, &[line])
+        })
+        .start();
+    let upload = Request::new("POST", "/x").by(&ALICE);
+    let begin = upload.field("Content-Length", "10").bytes();
+    let mut patient = gateway.client();
+    patient.send(&begin);
+    for (name, _, reason) in rates {
+        let mut client = gateway.client_by(gateway.address_of(name));
+        client.send(&begin);
+        client.answer().expect(408);
+        gateway.logged(name, |line| line["reason"] == reason);
+    }
+    patient.send(&[b'x'; 10]).answer().expect(200);
+}
+
+#[test]
+fn an_app_keeps_idle_tunnels_for_as_long_as_it_says() {
+    let backend = Backend::scripted(|conn| {
+        if conn.request().is_some() {
+            conn.send(SWITCHING);
+            conn.read_out();
+        }
+    });
+    let gateway = Setup::new()
+        .pool(Pool::plain("connect", backend.address()))
+        .app(App::connect())
+        .app(App::generic("connect").line("timeouts = { tunnel = \"200ms\" }"))
+        .start();
+    let open = |host: &str| {
+        let mut client = gateway.client_for(host);
+        let handshake = Request::get("/ws").on(host).by(&ALICE).fields(HANDSHAKE);
+        let handshake = handshake.field("Origin", &format!("https://{host}"));
+        client.send(&handshake.bytes());
+        assert_eq!(client.answer_head().status, 101);
+        client
+    };
+    let mut kept = open(CONNECT);
+    open(GENERIC).expect_end();
+    assert!(kept.is_silent(Duration::from_millis(1)));
+    let tunnels = gateway.metrics().sum("connect_gateway_tunnels_open", &[]);
+    assert_eq!(tunnels, 1.0);
 }
 
 #[test]

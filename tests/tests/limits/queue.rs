@@ -5,7 +5,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use gateway_tests::harness::{
-    ALICE, App, Backend, Client, Gateway, HANDSHAKE, Leaving, OK, Pool, Request, Setup, poll,
+    ALICE, App, Backend, Client, Gateway, HANDSHAKE, Leaving, OK, Pool, Request, SWITCHING, Setup,
+    poll,
 };
 
 #[test]
@@ -296,9 +297,6 @@ fn holding() -> (Backend, Sender<()>) {
     });
     (backend, release)
 }
-
-const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
-    Upgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 const REFUSALS: &str = "connect_gateway_refusals_total";
 const IN_FLIGHT: &str = "connect_gateway_upstream_in_flight";

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 
-use gateway_tests::harness::{ALICE, Backend, Conn, HANDSHAKE, OK, Request, Setup};
+use gateway_tests::harness::{ALICE, Backend, Conn, HANDSHAKE, OK, Request, SWITCHING, Setup};
 
 /// Whoever has moved before, and moves after, was not silent in between: it is the gateway that
 /// did not look.
@@ -87,9 +87,6 @@ fn serve(conn: &mut Conn, over: &AtomicBool) {
         }
     }
 }
-
-const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
-    Upgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 /// One byte in a masked binary frame (RFC 6455 §5.2).
 const FRAME: [u8; 7] = [0x82, 0x81, 0, 0, 0, 0, b'x'];

@@ -16,7 +16,9 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use gateway_tests::harness::{ALICE, Backend, Client, Gateway, HANDSHAKE, Request, Setup, poll};
+use gateway_tests::harness::{
+    ALICE, Backend, Client, Gateway, HANDSHAKE, Request, SWITCHING, Setup, poll,
+};
 
 /// How a transport brings a session's messages down.
 struct Transport {
@@ -378,6 +380,3 @@ fn frame(text: &str) -> Vec<u8> {
 
 /// Longer than two periods of every short time-out: silence is noticed after one to two.
 const SILENCE: Duration = Duration::from_millis(1700);
-
-const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
-    Upgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";

@@ -59,8 +59,11 @@ fn pool<'a>(
         0..4 => all,
         _ => all - all.div_ceil(8),
     });
-    let in_flight_per_address =
-        section.number("in_flight_per_address", all_but_an_eighth, 1..=1_000_000);
+    let in_flight_per_address = section.number(
+        "in_flight_per_address",
+        all_but_an_eighth,
+        1..=in_flight.unwrap_or(1_000_000),
+    );
     let queue = section.number("queue", 256, 0..=1_000_000);
     let queue_wait = section.duration(
         "queue_wait",

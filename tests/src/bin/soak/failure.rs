@@ -40,7 +40,8 @@ impl Failure {
         let text = format!("{}: {:.200}", answer.status, answer.text());
         match answer.status {
             408 => Self::Broken(Leg::Near, text),
-            502..=504 => Self::Broken(Leg::Far, text),
+            // A 503 is the gateway's own, of places that somebody did not give back.
+            502 | 504 => Self::Broken(Leg::Far, text),
             _ => Self::Wrong(text),
         }
     }
