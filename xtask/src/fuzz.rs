@@ -5,9 +5,10 @@ use std::fmt;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 
 use crate::command::{cargo, echo, run as command};
@@ -47,7 +48,7 @@ impl fmt::Display for Target {
 pub(crate) fn run(workspace: &Workspace, target: Option<Target>, time: Duration) -> Result<()> {
     build(workspace, target)?;
     for target in Target::all().filter(|each| target.is_none_or(|target| target == *each)) {
-        smoke(workspace, target, time)?;
+        smoke(workspace, &[target], time)?;
     }
     Ok(())
 }
@@ -77,9 +78,26 @@ pub(crate) fn build(workspace: &Workspace, target: Option<Target>) -> Result<()>
     command(&mut build)
 }
 
-/// Fuzzes a target for a while, beginning with the committed seeds. What it finds on the way is
-/// kept under the target directory and used the next time.
-pub(crate) fn smoke(workspace: &Workspace, target: Target, time: Duration) -> Result<()> {
+/// Fuzzes targets for a while, at the same time, each by one process.
+pub(crate) fn smoke(workspace: &Workspace, targets: &[Target], time: Duration) -> Result<()> {
+    thread::scope(|scope| {
+        let fuzz = |target: &Target| {
+            let target = *target;
+            scope.spawn(move || one(workspace, target, time))
+        };
+        let running: Vec<_> = targets.iter().map(fuzz).collect();
+        // All are waited for, also behind one that has found something.
+        let ended: Vec<_> = running.into_iter().map(|thread| thread.join()).collect();
+        for result in ended {
+            result.map_err(|_| anyhow!("the thread of a target panicked"))??;
+        }
+        Ok(())
+    })
+}
+
+/// Begins with the committed seeds. What it finds on the way is kept under the target directory and
+/// used the next time.
+fn one(workspace: &Workspace, target: Target, time: Duration) -> Result<()> {
     let corpus = target_dir(workspace)
         .join("corpus")
         .join(target.to_string());

@@ -17,8 +17,10 @@ mod stream;
 mod tunnel;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
+use std::thread;
 use std::time::Duration;
 
 use tokio::task::yield_now;
@@ -38,25 +40,7 @@ fn no_interleaving_breaks_a_promise() {
         Some(case) => case..case + 1,
         None => 0..if full { 100_000 } else { 2_000 },
     };
-    let site = Site::start();
-    let mut tally = Tally::default();
-    for case in cases.clone() {
-        let run = AssertUnwindSafe(|| run(&site, Random::new(seed, case), &mut tally));
-        if let Err(panic) = catch_unwind(run) {
-            eprintln!("to reproduce: GATEWAY_TEST_SEED={seed} GATEWAY_TEST_CASE={case}");
-            resume_unwind(panic);
-        }
-    }
-    for name in [
-        "refusals_total{reason=\"queue_full\"}",
-        "refusals_total{reason=\"queue_timeout\"}",
-        "slow_clients_total{direction=\"in\"}",
-        "slow_clients_total{direction=\"out\"}",
-    ] {
-        tally
-            .0
-            .insert(name, site.counted(&format!("connect_gateway_{name}")));
-    }
+    let tally = run_all(seed, cases.clone());
     println!("{} runs: {tally:?}", cases.end - cases.start);
     // The runs must come to what they are for.
     if cases.end - cases.start >= 2_000 {
@@ -92,6 +76,49 @@ fn no_interleaving_breaks_a_promise() {
     }
 }
 
+/// Runs cases on all processors: each is alone on its thread, and knows of no other.
+fn run_all(seed: u64, cases: Range<u64>) -> Tally {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let shares = (0..threads).map(|first| {
+            let cases = cases.clone().skip(first).step_by(threads);
+            scope.spawn(move || run_some(seed, cases))
+        });
+        let shares: Vec<_> = shares.collect();
+        let mut tally = Tally::default();
+        for share in shares {
+            match share.join() {
+                Ok(share) => tally.add(share),
+                Err(panic) => resume_unwind(panic),
+            }
+        }
+        tally
+    })
+}
+
+fn run_some(seed: u64, cases: impl Iterator<Item = u64>) -> Tally {
+    let site = Site::start();
+    let mut tally = Tally::default();
+    for case in cases {
+        let run = AssertUnwindSafe(|| run(&site, Random::new(seed, case), &mut tally));
+        if let Err(panic) = catch_unwind(run) {
+            eprintln!("to reproduce: GATEWAY_TEST_SEED={seed} GATEWAY_TEST_CASE={case}");
+            resume_unwind(panic);
+        }
+    }
+    for name in [
+        "refusals_total{reason=\"queue_full\"}",
+        "refusals_total{reason=\"queue_timeout\"}",
+        "slow_clients_total{direction=\"in\"}",
+        "slow_clients_total{direction=\"out\"}",
+    ] {
+        tally
+            .0
+            .insert(name, site.counted(&format!("connect_gateway_{name}")));
+    }
+    tally
+}
+
 /// What happened, so that it can be seen that everything did.
 #[derive(Debug, Default)]
 struct Tally(BTreeMap<&'static str, u64>);
@@ -99,6 +126,12 @@ struct Tally(BTreeMap<&'static str, u64>);
 impl Tally {
     fn count(&mut self, what: &'static str) {
         *self.0.entry(what).or_default() += 1;
+    }
+
+    fn add(&mut self, other: Self) {
+        for (what, count) in other.0 {
+            *self.0.entry(what).or_default() += count;
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
@@ -22,8 +23,10 @@ pub(super) struct Site {
 
 impl Site {
     pub(super) fn start() -> Self {
-        let dir =
-            std::env::temp_dir().join(format!("connect-gateway-simulation-{}", std::process::id()));
+        static SITES: AtomicU32 = AtomicU32::new(0);
+        let number = SITES.fetch_add(1, Ordering::Relaxed);
+        let dir = format!("connect-gateway-simulation-{}-{number}", std::process::id());
+        let dir = std::env::temp_dir().join(dir);
         std::fs::create_dir_all(&dir).unwrap();
         let made = rcgen::generate_simple_self_signed(vec!["connect.test".to_owned()]).unwrap();
         for (name, content) in [

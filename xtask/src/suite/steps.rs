@@ -1,7 +1,9 @@
 //! The steps of the suite, in order: what fails fast comes first.
 
 use std::io::{BufRead, BufReader};
+use std::num::NonZero;
 use std::process::{Command, Stdio};
+use std::thread;
 
 use anyhow::{Context, Result, bail};
 
@@ -98,10 +100,16 @@ pub(super) fn run(suite: &mut Suite, workspace: &Workspace, scale: Scale) {
     }
     suite.step("fuzz targets: clippy", |_| fuzz::clippy(workspace));
     suite.step("fuzz targets: build", |_| fuzz::build(workspace, None));
-    for target in Target::all() {
-        let name = format!("fuzz {target}, {:?}", scale.fuzz());
-        suite.step(&name, |_| fuzz::smoke(workspace, target, scale.fuzz()));
+    let targets: Vec<Target> = Target::all().collect();
+    for at_once in targets.chunks(processors()) {
+        let names: Vec<String> = at_once.iter().map(ToString::to_string).collect();
+        let name = format!("fuzz {}, {:?}", names.join(" and "), scale.fuzz());
+        suite.step(&name, |_| fuzz::smoke(workspace, at_once, scale.fuzz()));
     }
+}
+
+fn processors() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// Checks every lock file against deny.toml.
