@@ -220,6 +220,7 @@ mod tests {
                 // So little at a time that there is always more.
                 while socket.read(&mut [0; 16]).await.is_ok() {
                     reads += 1;
+                    assert!(reads < 5_000, "its turn never ends");
                 }
             };
             let turn = async {
@@ -232,7 +233,7 @@ mod tests {
                 () = reading => panic!("it never ends"),
                 () = turn => {}
             }
-            assert!((100..5_000).contains(&reads), "{reads}");
+            assert!(reads >= 100, "{reads}");
             drop(socket);
             flood.join().unwrap();
         });
