@@ -146,9 +146,8 @@ impl Attack {
         let child = Command::new(tool("slowhttptest"))
             .args(mode)
             .args(["-u", &url, "-c", &connections.to_string()])
-            // All connections within a second, or ten. It makes those of a second at once: more would
-            // only show how many handshakes a second these processors bear, its own included.
-            .args(["-r", "200"])
+            // All connections within a second or four.
+            .args(["-r", &scale(200, 500).to_string()])
             .args(["-l", &scale(5, 20).to_string(), "-p", "1"])
             .stdin(Stdio::null())
             .stdout(said.try_clone().unwrap())

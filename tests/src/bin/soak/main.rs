@@ -35,7 +35,7 @@ use crate::town::Town;
 #[derive(Debug, Parser)]
 #[command(name = "soak")]
 struct Arguments {
-    /// How long, in seconds; a fifth of it, at most five minutes, is for warming up
+    /// How long, in seconds; a fifth of it, at most a minute, is for warming up
     #[arg(long, value_parser = clap::value_parser!(u64).range(10..))]
     seconds: u64,
     /// Reproduces a run's faults and its choice of work; random if not given
@@ -69,6 +69,4 @@ fn fresh_seed() -> u64 {
     now.expect("it is after 1970").as_nanos() as u64 >> 10
 }
 
-/// Until then, allocators and what is counted by app, lane and status find their size: after a minute
-/// the resident memory still grew by 8 % within three.
-const WARM_UP: Duration = Duration::from_secs(300);
+const WARM_UP: Duration = Duration::from_secs(60);
