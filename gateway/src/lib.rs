@@ -10,6 +10,7 @@ mod accept;
 mod address;
 mod admin;
 mod admission;
+mod allocator;
 mod arrival;
 mod auth;
 mod buffers;

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -95,18 +95,20 @@ async fn connection<F: Future<Output = Page>>(
     let Some(head) = timeout(HEAD_LIMIT, read_head(&mut stream)).await?? else {
         return Ok(());
     };
-    let answer = match parse_request(head, Vec::new()) {
-        Err(_) => render(&Page::text(400, "Bad Request", "bad request\n"), false),
+    let mut head_only = false;
+    let page = match parse_request(head, Vec::new()) {
+        Err(_) => Page::text(400, "Bad Request", "bad request\n"),
         Ok(request) => match request.head.method() {
-            Method::Get => render(&page(path(&request.head)).await, false),
-            Method::Head => render(&page(path(&request.head)).await, true),
-            _ => {
-                let refused = Page::text(405, "Method Not Allowed", "only GET and HEAD\n");
-                render(&refused, false)
+            method @ (Method::Get | Method::Head) => {
+                head_only = method == Method::Head;
+                page(path(&request.head)).await
             }
+            _ => Page::text(405, "Method Not Allowed", "only GET and HEAD\n"),
         },
     };
-    stream.write_all(&answer).await?;
+    let body = if head_only { "" } else { &page.body };
+    let mut answer = head_of(&page).chain(body.as_bytes());
+    stream.write_all_buf(&mut answer).await?;
     stream.shutdown().await
 }
 
@@ -128,9 +130,9 @@ async fn read_head(stream: &mut TcpStream) -> std::io::Result<Option<Bytes>> {
     Ok(None)
 }
 
-fn render(page: &Page, head_only: bool) -> BytesMut {
+fn head_of(page: &Page) -> BytesMut {
     let (status, reason) = page.status;
-    let mut out = BytesMut::with_capacity(256 + page.body.len());
+    let mut out = BytesMut::with_capacity(256);
     push_status_line(&mut out, status, reason.as_bytes());
     push_field(&mut out, b"Content-Type", page.content_type.as_bytes());
     push_field(
@@ -141,9 +143,6 @@ fn render(page: &Page, head_only: bool) -> BytesMut {
     push_field(&mut out, b"Cache-Control", b"no-store");
     push_field(&mut out, b"Connection", b"close");
     out.extend_from_slice(b"\r\n");
-    if !head_only {
-        out.extend_from_slice(page.body.as_bytes());
-    }
     out
 }
 

@@ -24,10 +24,11 @@ use crate::telemetry::{AccessLogWriter, Labels, Telemetry};
 use crate::tls::Acceptor;
 use crate::upstream::Backends;
 use crate::worker::Start;
-use crate::{cpus, descriptors, logging, ready_file};
+use crate::{allocator, cpus, descriptors, logging, ready_file};
 
 /// Runs the gateway until a signal has drained it.
 pub(crate) fn run(config: &Path, ready_file: Option<PathBuf>) -> Result<(), Failure> {
+    allocator::hold_thresholds().map_err(|error| Failure::Environment(error.to_string()))?;
     // Before the configuration is read: a file that opens now must open again after SIGHUP.
     confine().map_err(|error| Failure::Environment(error.to_string()))?;
     let config = Config::load(config)?;
