@@ -38,8 +38,9 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     match task {
-        Task::Bench { what } => match what {
-            Bench::Guard => bench::guard(&workspace),
+        Task::Bench { what, options } => match what {
+            None => bench::run(&workspace, &options),
+            Some(Bench::Guard) => bench::guard(&workspace),
         },
         Task::BuildEbpf => {
             ebpf::build(&workspace)?;
@@ -102,10 +103,13 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Measure what things cost on this machine.
+    /// Measure what the gateway costs on this machine, beside others that do the same job.
+    #[command(args_conflicts_with_subcommands = true)]
     Bench {
         #[command(subcommand)]
-        what: Bench,
+        what: Option<Bench>,
+        #[command(flatten)]
+        options: bench::Options,
     },
     /// Build the guard's kernel programs into target/bpf/guard.o.
     BuildEbpf,
@@ -191,6 +195,18 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_benchmark_is_of_the_gateway_or_of_the_guard() {
+        let parse = |line: &[&str]| Cli::try_parse_from([&["xtask", "bench"], line].concat());
+        for (line, guard) in [(&[][..], false), (&["--quick"], false), (&["guard"], true)] {
+            let Task::Bench { what, .. } = parse(line).unwrap().task else {
+                panic!("not a benchmark");
+            };
+            assert_eq!(matches!(what, Some(Bench::Guard)), guard, "{line:?}");
+        }
+        assert!(parse(&["--quick", "guard"]).is_err());
     }
 
     #[test]

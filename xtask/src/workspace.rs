@@ -51,6 +51,11 @@ impl Workspace {
         self.root.join("target/bpf/guard.o")
     }
 
+    /// Where benchmarks leave their reports: always under the clone, so that they are found.
+    pub(crate) fn bench(&self) -> PathBuf {
+        self.root.join("target/bench")
+    }
+
     /// Tools that are linked with a major version of LLVM.
     pub(crate) fn llvm_tools(&self, major: u32) -> PathBuf {
         self.tools.join(format!("llvm-{major}"))

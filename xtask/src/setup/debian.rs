@@ -6,15 +6,26 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::Level;
+use super::{Level, Peer};
 use crate::command::{echo, run, run_unseen, succeeds};
 
 /// Installs the packages of a level whose programs are missing.
 pub(crate) fn install(level: Level) -> Result<()> {
-    let missing: Vec<&Need> = NEEDS
-        .iter()
-        .filter(|need| need.level <= level && !need.is_met())
-        .collect();
+    let needs = NEEDS.iter().filter(|(least, _)| *least <= level);
+    install_missing(needs.map(|(_, need)| need))
+}
+
+/// Installs what a benchmark needs, and those of the peers that it has.
+pub(super) fn install_for_bench(peers: &[Peer]) -> Result<()> {
+    let peers = peers.iter().map(|peer| match peer {
+        Peer::Haproxy => &HAPROXY,
+        Peer::Nginx => &NGINX,
+    });
+    install_missing(FOR_BENCH.iter().chain(peers))
+}
+
+fn install_missing<'a>(needs: impl Iterator<Item = &'a Need>) -> Result<()> {
+    let missing: Vec<&Need> = needs.filter(|need| !need.is_met()).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -59,7 +70,6 @@ fn get(packages: &[&str]) -> Result<()> {
 
 /// One thing that a task needs.
 struct Need {
-    level: Level,
     /// A command that succeeds once it is there.
     probe: &'static [&'static str],
     packages: &'static [&'static str],
@@ -134,80 +144,131 @@ fn update(privilege: &Privilege) -> Result<()> {
 const UPDATE_TRIES: u32 = 5;
 const UPDATE_PAUSE: Duration = Duration::from_secs(10);
 
-const NEEDS: &[Need] = &[
+const NEEDS: &[(Level, Need)] = &[
+    (
+        Level::Build,
+        Need {
+            probe: &["cc", "-E", "-x", "c", "-include", "stdlib.h", "/dev/null"],
+            packages: &["gcc", "libc6-dev"],
+            why: "aws-lc, the TLS library, is C",
+        },
+    ),
+    (
+        Level::Test,
+        Need {
+            probe: &["c++", "-E", "-x", "c++", "-include", "vector", "/dev/null"],
+            packages: &["g++"],
+            why: "libFuzzer is C++",
+        },
+    ),
+    (
+        Level::Test,
+        Need {
+            probe: &["curl", "--version"],
+            packages: &["curl"],
+            why: "tests use it as a client",
+        },
+    ),
+    (
+        Level::Test,
+        Need {
+            probe: &["sh", "-c", "command -v slowhttptest"],
+            packages: &["slowhttptest"],
+            why: "its attacks are among the tests",
+        },
+    ),
+    (
+        Level::Test,
+        Need {
+            probe: &["ip", "-V"],
+            packages: &["iproute2"],
+            why: "tests of the guard make networks of their own",
+        },
+    ),
+    (
+        Level::Test,
+        Need {
+            probe: &["nft", "--version"],
+            packages: &["nftables"],
+            why: "address translation is among the attacks on the guard",
+        },
+    ),
+    (
+        Level::Test,
+        Need {
+            probe: &["python3", "-c", "import ensurepip, venv"],
+            packages: &["python3", "python3-venv"],
+            why: "Python's clients of Connect, and applications in Python, are tested with the gateway",
+        },
+    ),
+    (
+        Level::Test,
+        Need {
+            probe: &["sh", "-c", "ls /usr/lib/*/faketime/libfaketime.so.1"],
+            packages: &["libfaketime"],
+            why: "the gateway's clock jumps in a test",
+        },
+    ),
+    (
+        Level::Test,
+        Need {
+            probe: &["Rscript", "-e", "library(rsconnect)"],
+            packages: &["r-base-core", "r-cran-rsconnect"],
+            why: "R deploys through the gateway in a test",
+        },
+    ),
+    (
+        Level::Test,
+        Need {
+            probe: &["Rscript", "-e", "library(shiny)"],
+            packages: &["r-cran-shiny"],
+            why: "an app of R's Shiny keeps its visitors in a test",
+        },
+    ),
+    (
+        Level::Test,
+        Need {
+            probe: &["chromium", "--version"],
+            packages: &["chromium"],
+            why: "a browser uses a Shiny app through the gateway in a test",
+        },
+    ),
+    (
+        Level::Test,
+        Need {
+            probe: &["chromedriver", "--version"],
+            packages: &["chromium-driver"],
+            why: "drives that browser",
+        },
+    ),
+];
+
+/// What a benchmark needs, whoever is measured.
+const FOR_BENCH: &[Need] = &[
     Need {
-        level: Level::Build,
-        probe: &["cc", "-E", "-x", "c", "-include", "stdlib.h", "/dev/null"],
-        packages: &["gcc", "libc6-dev"],
-        why: "aws-lc, the TLS library, is C",
+        probe: &["sh", "-c", "command -v wrk"],
+        packages: &["wrk"],
+        why: "makes the load of most benchmarks",
     },
     Need {
-        level: Level::Test,
-        probe: &["c++", "-E", "-x", "c++", "-include", "vector", "/dev/null"],
-        packages: &["g++"],
-        why: "libFuzzer is C++",
-    },
-    Need {
-        level: Level::Test,
-        probe: &["curl", "--version"],
-        packages: &["curl"],
-        why: "tests use it as a client",
-    },
-    Need {
-        level: Level::Test,
-        probe: &["sh", "-c", "command -v slowhttptest"],
-        packages: &["slowhttptest"],
-        why: "its attacks are among the tests",
-    },
-    Need {
-        level: Level::Test,
-        probe: &["ip", "-V"],
-        packages: &["iproute2"],
-        why: "tests of the guard make networks of their own",
-    },
-    Need {
-        level: Level::Test,
-        probe: &["nft", "--version"],
-        packages: &["nftables"],
-        why: "address translation is among the attacks on the guard",
-    },
-    Need {
-        level: Level::Test,
-        probe: &["python3", "-c", "import ensurepip, venv"],
-        packages: &["python3", "python3-venv"],
-        why: "Python's clients of Connect, and applications in Python, are tested with the gateway",
-    },
-    Need {
-        level: Level::Test,
-        probe: &["sh", "-c", "ls /usr/lib/*/faketime/libfaketime.so.1"],
-        packages: &["libfaketime"],
-        why: "the gateway's clock jumps in a test",
-    },
-    Need {
-        level: Level::Test,
-        probe: &["Rscript", "-e", "library(rsconnect)"],
-        packages: &["r-base-core", "r-cran-rsconnect"],
-        why: "R deploys through the gateway in a test",
-    },
-    Need {
-        level: Level::Test,
-        probe: &["Rscript", "-e", "library(shiny)"],
-        packages: &["r-cran-shiny"],
-        why: "an app of R's Shiny keeps its visitors in a test",
-    },
-    Need {
-        level: Level::Test,
-        probe: &["chromium", "--version"],
-        packages: &["chromium"],
-        why: "a browser uses a Shiny app through the gateway in a test",
-    },
-    Need {
-        level: Level::Test,
-        probe: &["chromedriver", "--version"],
-        packages: &["chromium-driver"],
-        why: "drives that browser",
+        probe: &["perf", "--version"],
+        packages: &["linux-perf"],
+        why: "counts system calls in benchmarks",
     },
 ];
+
+/// Servers are where an ordinary user's PATH does not lead.
+const HAPROXY: Need = Need {
+    probe: &["sh", "-c", "PATH=$PATH:/usr/sbin command -v haproxy"],
+    packages: &["haproxy"],
+    why: "benchmarks have it beside the gateway",
+};
+
+const NGINX: Need = Need {
+    probe: &["sh", "-c", "PATH=$PATH:/usr/sbin command -v nginx"],
+    packages: &["nginx"],
+    why: "benchmarks have it beside the gateway",
+};
 
 #[cfg(test)]
 mod tests {
@@ -216,7 +277,6 @@ mod tests {
     #[test]
     fn a_need_is_met_only_if_its_probe_succeeds() {
         let need = |probe| Need {
-            level: Level::Build,
             probe,
             packages: &[],
             why: "",

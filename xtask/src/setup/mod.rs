@@ -11,6 +11,7 @@ mod tools;
 pub(crate) use python::interpreter;
 
 use anyhow::Result;
+use clap::ValueEnum;
 
 use crate::workspace::Workspace;
 
@@ -21,6 +22,15 @@ pub(crate) enum Level {
     Build,
     /// Also what the tests need.
     Test,
+}
+
+/// Who is measured beside the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Peer {
+    /// HAProxy.
+    Haproxy,
+    /// nginx.
+    Nginx,
 }
 
 /// Installs what is missing for a level.
@@ -37,6 +47,12 @@ pub(crate) fn run(workspace: &Workspace, level: Level) -> Result<()> {
 /// demo can do without.
 pub(crate) fn ebpf(workspace: &Workspace) -> Result<()> {
     ebpf::install(workspace)
+}
+
+/// Installs what is missing to measure the gateway beside these. Debian's packages of servers also
+/// start them, where systemd runs.
+pub(crate) fn bench(peers: &[Peer]) -> Result<()> {
+    debian::install_for_bench(peers)
 }
 
 /// Installs Debian packages that one task needs, and says why.

@@ -5,9 +5,9 @@
 //! ports, and told.
 
 use anyhow::{Context, Result, bail};
+use gateway_bench::figures::Figures;
 use guard::{Baseline, Guard, Mode, Options, Program, Reason, Rules, Runs};
 
-use crate::figures::Figures;
 use crate::traffic::Traffic;
 
 /// One round; all times in nanoseconds, less an empty program's.

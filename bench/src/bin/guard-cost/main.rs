@@ -6,22 +6,21 @@
 
 mod cost;
 mod cpu;
-mod figures;
 mod nft;
 mod place;
 mod traffic;
 
 use std::env;
 use std::ffi::OsStr;
-use std::fs;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use gateway_bench::figures::Figures;
+use gateway_bench::machine;
 use guard::{Local, Rules};
 
 use crate::cost::Round;
 use crate::cpu::{Bench, Variant};
-use crate::figures::Figures;
 use crate::place::{Cgroups, Role};
 use crate::traffic::Traffic;
 
@@ -49,7 +48,7 @@ fn run(outside: &OsStr) -> Result<bool> {
     }
     place::prepare_namespace(outside)?;
     place::pin()?;
-    println!("{}\n", machine()?);
+    println!("{}\n", machine::describe()?);
     let cgroups = Cgroups::make()?;
     let rules = rules(&cgroups)?;
     let traffic = Traffic::listen(&cgroups)?;
@@ -175,24 +174,6 @@ fn print_cpu(bench: &Bench<'_>) -> Result<()> {
         println!("{variant}: not here: {error:#}");
     }
     Ok(())
-}
-
-/// What it runs on, and how busy that is.
-fn machine() -> Result<String> {
-    let read = |path: &str| fs::read_to_string(path).with_context(|| format!("cannot read {path}"));
-    let cpus = read("/proc/cpuinfo")?;
-    let mut models = cpus
-        .lines()
-        .filter_map(|line| line.strip_prefix("model name"))
-        .map(|model| model.trim_start_matches(['\t', ' ', ':']));
-    let model = models.next().unwrap_or("unknown").to_owned();
-    let load = read("/proc/loadavg")?;
-    Ok(format!(
-        "Linux {} on {} × {model}; load average before: {}",
-        read("/proc/sys/kernel/osrelease")?.trim(),
-        models.count() + 1,
-        load.split(' ').next().unwrap_or("unknown"),
-    ))
 }
 
 const ROUNDS: usize = 11;

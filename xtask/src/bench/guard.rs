@@ -1,9 +1,10 @@
-//! `cargo xtask bench`: what things cost, measured here.
+//! What the guard costs.
 
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
+use super::status;
 use crate::command::{self, cargo};
 use crate::workspace::Workspace;
 use crate::{ebpf, setup};
@@ -20,11 +21,5 @@ pub(crate) fn guard(workspace: &Workspace) -> Result<ExitCode> {
             .env("GATEWAY_REQUIRE_EBPF", "1"),
     )?;
     let mut bench = Command::new(workspace.release("guard-cost"));
-    command::echo(&bench);
-    let status = bench.status().context("cannot start guard-cost")?;
-    match status.code() {
-        Some(0) => Ok(ExitCode::SUCCESS),
-        Some(1) => Ok(ExitCode::FAILURE),
-        _ => bail!("guard-cost: {status}"),
-    }
+    status(&mut bench, "guard-cost")
 }

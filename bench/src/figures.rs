@@ -4,15 +4,18 @@ use std::fmt;
 
 /// What several rounds of a measurement gave.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Figures {
-    pub(crate) median: f64,
-    pub(crate) least: f64,
-    pub(crate) most: f64,
+pub struct Figures {
+    /// The middle, or halfway between the two in the middle.
+    pub median: f64,
+    /// The least.
+    pub least: f64,
+    /// The greatest.
+    pub most: f64,
 }
 
 impl Figures {
     /// Of at least one round; `None` if there is none.
-    pub(crate) fn of(rounds: &[f64]) -> Option<Self> {
+    pub fn of(rounds: &[f64]) -> Option<Self> {
         let mut sorted = rounds.to_vec();
         sorted.sort_by(f64::total_cmp);
         let last = sorted.len().checked_sub(1)?;
@@ -22,6 +25,11 @@ impl Figures {
             least: *sorted.first()?,
             most: *sorted.get(last)?,
         })
+    }
+
+    /// How far the rounds lie apart.
+    pub fn spread(&self) -> f64 {
+        self.most - self.least
     }
 }
 
@@ -56,6 +64,7 @@ mod tests {
     fn the_spread_is_from_the_least_to_the_most() {
         let figures = Figures::of(&[3.0, -1.0, 2.0]).unwrap();
         assert_eq!((figures.least, figures.most), (-1.0, 3.0));
+        assert_eq!(figures.spread(), 4.0);
         assert_eq!(format!("{figures:.1}"), "     2.0        -1.0 to 3.0");
     }
 }

@@ -1,0 +1,36 @@
+//! New connections, each for one request.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use gateway_bench::order::Outcome;
+use tokio::task::JoinSet;
+
+use crate::closed::finish;
+use crate::tally::Tally;
+use crate::target::Target;
+
+/// Makes them for so long, as many at once as were ordered.
+pub(crate) async fn run(target: &Rc<Target>, time: Duration) -> Result<Outcome> {
+    let tally = Rc::new(RefCell::new(Tally::new()?));
+    let end = Instant::now() + time;
+    let mut tasks = JoinSet::new();
+    for _ in 0..target.connections() {
+        let (target, tally) = (Rc::clone(target), Rc::clone(&tally));
+        tasks.spawn_local(async move {
+            while Instant::now() < end {
+                let begun = Instant::now();
+                let done = target.once().await;
+                let mut tally = tally.borrow_mut();
+                match done {
+                    Ok(bytes) => tally.done(begun.elapsed(), bytes),
+                    Err(error) => tally.failed(&error),
+                }
+            }
+            Ok(())
+        });
+    }
+    finish(tasks, tally, end, || 0).await
+}

@@ -1,0 +1,121 @@
+//! The generator of load where wrk cannot be it: handshakes, uploads, WebSockets, requests in turn,
+//! and requests at a fixed rate. `gateway_bench::order` says how it is spoken to.
+
+mod closed;
+mod connection;
+mod echo;
+mod handshakes;
+mod hold;
+mod open;
+mod tally;
+mod target;
+mod websocket;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use gateway_bench::order::{Order, Outcome, READY, Work};
+use tokio::runtime;
+use tokio::task::LocalSet;
+use tokio::time::timeout;
+
+use crate::target::Target;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench-load: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let order = std::env::args().nth(1).context("usage: bench-load ORDER")?;
+    let order: Order = serde_json::from_str(&order).context("the order")?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("no runtime")?;
+    LocalSet::new().block_on(&runtime, work(&order))
+}
+
+async fn work(order: &Order) -> Result<()> {
+    let target = Rc::new(Target::new(order)?);
+    let outcome = match order.work {
+        Work::Closed { milliseconds } => {
+            let connections = in_time(target.connect()).await?;
+            ready()?;
+            closed::run(&target, connections, time(milliseconds)).await?
+        }
+        Work::Echo {
+            milliseconds,
+            bytes,
+        } => {
+            let tunnels = in_time(websocket::open(&target)).await?;
+            ready()?;
+            echo::run(tunnels, bytes, time(milliseconds)).await?
+        }
+        Work::Handshakes { milliseconds, .. } => {
+            // One, to see that it works; where sessions are resumed it leaves tickets.
+            in_time(target.once()).await?;
+            ready()?;
+            handshakes::run(&target, time(milliseconds)).await?
+        }
+        Work::Hold { tunnels } => {
+            ready()?;
+            let (_held, outcome) = in_time(hold::open(&target, tunnels)).await?;
+            answer(&outcome)?;
+            // They stay until whoever measures them has done so.
+            wait_for_line()?;
+            return Ok(());
+        }
+        Work::Open { milliseconds, rate } => {
+            let connections = in_time(target.connect()).await?;
+            ready()?;
+            open::run(&target, connections, time(milliseconds), rate).await?
+        }
+    };
+    answer(&outcome)
+}
+
+/// Says that the work can begin, and waits until it shall.
+fn ready() -> Result<()> {
+    say(READY)?;
+    match wait_for_line()? {
+        0 => bail!("told to end before the work began"),
+        _ => Ok(()),
+    }
+}
+
+fn wait_for_line() -> Result<usize> {
+    let mut line = String::new();
+    io::stdin()
+        .read_line(&mut line)
+        .context("cannot read from standard input")
+}
+
+fn answer(outcome: &Outcome) -> Result<()> {
+    say(&serde_json::to_string(outcome).context("the outcome")?)
+}
+
+fn say(line: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")
+        .and_then(|()| out.flush())
+        .context("cannot write to standard output")
+}
+
+/// Connections are made soon, or not at all.
+async fn in_time<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let done = timeout(PATIENCE, work).await;
+    done.with_context(|| format!("nothing was answered within {PATIENCE:?}"))?
+}
+
+fn time(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+const PATIENCE: Duration = Duration::from_secs(60);

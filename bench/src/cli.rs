@@ -1,0 +1,195 @@
+//! The command line of `gateway-bench`, which `cargo xtask bench` fills in.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+use clap::{Parser, ValueEnum};
+
+use crate::load::Generators;
+use crate::machine;
+use crate::place::Place;
+use crate::report::Report;
+use crate::result::Finding;
+use crate::run::{Bench, Effort, deployment};
+use crate::scenario::Scenario;
+use crate::subject::Kind;
+use crate::target::Url;
+
+/// The process's entry. Exit status: 0 measured, 1 not measured, 2 wrong usage.
+pub fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Measure what the gateway costs beside others that do the same job.
+#[derive(Debug, Parser)]
+struct Cli {
+    /// A few short rounds of the scenarios that matter most.
+    #[arg(long)]
+    quick: bool,
+    /// Only these scenarios.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    scenario: Vec<String>,
+    /// Write the findings to this file too, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Beside whom.
+    #[arg(
+        long,
+        value_name = "PEER",
+        value_delimiter = ',',
+        default_value = "nginx,haproxy"
+    )]
+    against: Vec<Peer>,
+    /// Load this deployment, instead of what would be started here:
+    /// https://[NAME:PASSWORD@]HOST[:PORT][/PATH].
+    #[arg(long, conflicts_with = "against")]
+    url: Option<Url>,
+    /// Where the programs are.
+    #[arg(long, value_name = "DIRECTORY")]
+    programs: PathBuf,
+    /// Where the scenarios are.
+    #[arg(long, value_name = "DIRECTORY")]
+    scenarios: PathBuf,
+    /// Where the report is written.
+    #[arg(long, value_name = "DIRECTORY")]
+    out: PathBuf,
+}
+
+/// A peer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Peer {
+    /// HAProxy.
+    Haproxy,
+    /// nginx.
+    Nginx,
+}
+
+fn run(cli: &Cli) -> Result<()> {
+    let effort = if cli.quick {
+        Effort::QUICK
+    } else {
+        Effort::FULL
+    };
+    let all = Scenario::all(&cli.scenarios)?;
+    let wanted = chosen(cli, &all)?;
+    let place = Place::make(&cli.out.join("run"))?;
+    let mut facts = vec![
+        machine::describe()?,
+        format!(
+            "{} rounds of {} s for each subject of a scenario",
+            effort.rounds,
+            effort.time.as_secs()
+        ),
+    ];
+    if wanted.iter().any(Generators::is_wrk) {
+        facts.push(Generators::wrk_version()?);
+    }
+    let scenarios = match &cli.url {
+        Some(url) => {
+            let generators = Generators {
+                place: &place,
+                programs: &cli.programs,
+            };
+            each(&wanted, |scenario| {
+                deployment(&generators, scenario, url, effort)
+            })?
+        }
+        None => {
+            let kinds = kinds(&cli.against);
+            for kind in &kinds {
+                facts.push(kind.version(&cli.programs)?);
+            }
+            let bench = Bench::start(&place, &cli.programs, effort)?;
+            if let Some(why) = &bench.uncounted {
+                facts.push(format!("system calls were not counted: {why}"));
+            }
+            each(&wanted, |scenario| bench.run(scenario, &kinds))?
+        }
+    };
+    let report = Report { facts, scenarios };
+    report.write(&cli.out, cli.json.as_ref())?;
+    print!("{}", report.markdown());
+    Ok(())
+}
+
+/// Every scenario in turn, and aloud: they take their time.
+fn each(
+    scenarios: &[Scenario],
+    run: impl Fn(&Scenario) -> Result<Vec<Finding>>,
+) -> Result<Vec<(Scenario, Vec<Finding>)>> {
+    let one = |scenario: &Scenario| {
+        eprintln!("bench: {}: {}", scenario.name, scenario.about);
+        Ok((scenario.clone(), run(scenario)?))
+    };
+    scenarios.iter().map(one).collect()
+}
+
+fn chosen(cli: &Cli, all: &[Scenario]) -> Result<Vec<Scenario>> {
+    if !cli.scenario.is_empty() {
+        return Scenario::named(all, &cli.scenario);
+    }
+    let wanted: Vec<Scenario> = all
+        .iter()
+        .filter(|scenario| scenario.quick || !cli.quick)
+        .filter(|scenario| scenario.deployment || cli.url.is_none())
+        .cloned()
+        .collect();
+    ensure!(
+        !wanted.is_empty(),
+        "no scenario in {}",
+        cli.scenarios.display()
+    );
+    Ok(wanted)
+}
+
+/// Ours first: the ratios are its.
+fn kinds(peers: &[Peer]) -> Vec<Kind> {
+    let wanted = |kind: &Kind| match kind {
+        Kind::Floor | Kind::Gateway => true,
+        Kind::Haproxy => peers.contains(&Peer::Haproxy),
+        Kind::Nginx => peers.contains(&Peer::Nginx),
+    };
+    Kind::all().into_iter().filter(wanted).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn cli(arguments: &str) -> Result<Cli, clap::Error> {
+        let places = "gateway-bench --programs=p --scenarios=s --out=o ";
+        Cli::try_parse_from((places.to_owned() + arguments).split_whitespace())
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn peers_are_named_and_the_gateway_is_first() {
+        let kinds = |arguments| kinds(&cli(arguments).unwrap().against);
+        assert_eq!(kinds(""), Kind::all());
+        assert_eq!(
+            kinds("--against haproxy"),
+            [Kind::Gateway, Kind::Floor, Kind::Haproxy]
+        );
+        assert!(cli("--against apache").is_err());
+    }
+
+    #[test]
+    fn a_deployment_has_no_peers() {
+        assert!(cli("--url https://a.test/").is_ok());
+        assert!(cli("--url http://a.test/").is_err());
+        assert!(cli("--url https://a.test/ --against nginx").is_err());
+    }
+}

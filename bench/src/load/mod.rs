@@ -1,0 +1,135 @@
+//! Making the load: wrk where it can, our own generator elsewhere.
+
+mod own;
+mod syscalls;
+mod wrk;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Result;
+
+pub(crate) use self::syscalls::Syscalls;
+use crate::order::{Order, Outcome};
+use crate::place::Place;
+use crate::scenario::{Load, Logins, Method, Scenario};
+use crate::subject::installed;
+use crate::target::Target;
+
+/// What makes load.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Generators<'a> {
+    pub(crate) place: &'a Place,
+    /// Where our own programs are.
+    pub(crate) programs: &'a Path,
+}
+
+/// A load that can begin.
+pub(crate) enum Job {
+    Own(own::Job),
+    Wrk(wrk::Job),
+}
+
+impl Generators<'_> {
+    /// Whether wrk makes a scenario's load.
+    pub(crate) fn is_wrk(scenario: &Scenario) -> bool {
+        plain(scenario).is_some()
+    }
+
+    /// wrk's version, or which package it is in.
+    pub(crate) fn wrk_version() -> Result<String> {
+        let wrk = installed("wrk", "wrk")?;
+        // It prints its version and then its usage, and fails.
+        crate::subject::first_line(&wrk, "-v")
+    }
+
+    /// Sets up a scenario's load. If syscalls are to be counted, that begins here.
+    pub(crate) fn prepare(
+        &self,
+        scenario: &Scenario,
+        target: &Target,
+        logins: &Logins,
+        time: Duration,
+        syscalls: Option<&Syscalls>,
+    ) -> Result<Job> {
+        if let Some(request) = plain(scenario) {
+            let job = wrk::Job::new(self, scenario, request, target, logins, time, syscalls)?;
+            return Ok(Job::Wrk(job));
+        }
+        let order = self.order(scenario, target, logins, time);
+        Ok(Job::Own(self.own(&order, syscalls)?))
+    }
+
+    /// Has every request of a scenario answered a few times, so that caches are filled, connections
+    /// to the back-end are open, and what cannot work says so.
+    pub(crate) fn warm_up(
+        &self,
+        scenario: &Scenario,
+        target: &Target,
+        logins: &Logins,
+    ) -> Result<Outcome> {
+        self.own(&self.order(scenario, target, logins, WARM_UP), None)?
+            .go()
+    }
+
+    fn own(&self, order: &Order, syscalls: Option<&Syscalls>) -> Result<own::Job> {
+        let program = self.programs.join("bench-load");
+        let mut command = within(syscalls, &program);
+        command.arg(serde_json::to_string(order)?);
+        own::Job::start(command)
+    }
+
+    fn order(
+        &self,
+        scenario: &Scenario,
+        target: &Target,
+        logins: &Logins,
+        time: Duration,
+    ) -> Order {
+        let requests = scenario.requests.iter();
+        Order {
+            address: target.address,
+            name: target.name.clone(),
+            ca: target.ca.clone(),
+            group: scenario.group,
+            requests: requests
+                .flat_map(|request| request.order(&target.host, logins))
+                .collect(),
+            connections: scenario.load.connections(),
+            work: scenario
+                .load
+                .work(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+}
+
+impl Job {
+    /// Does the work.
+    pub(crate) fn go(&mut self) -> Result<Outcome> {
+        match self {
+            Self::Own(job) => job.go(),
+            Self::Wrk(job) => job.go(),
+        }
+    }
+}
+
+/// The request, if wrk can make the load: one GET again and again, in a closed loop.
+fn plain(scenario: &Scenario) -> Option<&crate::scenario::Request> {
+    let [request] = scenario.requests.as_slice() else {
+        return None;
+    };
+    let once = request.fields(&Logins::default()).len() == 1;
+    let closed = matches!(scenario.load, Load::Closed { .. });
+    (closed && once && request.method == Method::Get && request.expect == 200).then_some(request)
+}
+
+/// A command that counts syscalls meanwhile, if that is wanted.
+fn within(syscalls: Option<&Syscalls>, program: &Path) -> Command {
+    match syscalls {
+        None => Command::new(program),
+        Some(syscalls) => syscalls.command(program),
+    }
+}
+
+const WARM_UP: Duration = Duration::from_millis(200);

@@ -1,0 +1,132 @@
+//! wrk.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use super::{Generators, Syscalls, within};
+use crate::order::{Latency, Outcome};
+use crate::scenario::{Logins, Request, Scenario};
+use crate::subject::installed;
+use crate::target::Target;
+
+/// A load that can begin.
+pub(crate) struct Job(Command);
+
+impl Job {
+    pub(super) fn new(
+        generators: &Generators<'_>,
+        scenario: &Scenario,
+        request: &Request,
+        target: &Target,
+        logins: &Logins,
+        time: Duration,
+        syscalls: Option<&Syscalls>,
+    ) -> Result<Self> {
+        let script = generators.place.write("wrk.lua", SCRIPT)?;
+        let mut command = within(syscalls, &installed("wrk", "wrk")?);
+        command
+            .arg("--threads=1")
+            .arg(format!("--connections={}", scenario.load.connections()))
+            // Whole seconds are all it takes.
+            .arg(format!("--duration={}", time.as_secs().max(1)))
+            .arg(format!("--timeout={TIMEOUT}"))
+            .arg("--script")
+            .arg(script);
+        for (name, value) in request.fields(logins).into_iter().flatten() {
+            command.arg("--header").arg(format!("{name}: {value}"));
+        }
+        command.arg(format!("https://{}{}", target.host, request.path));
+        Ok(Self(command))
+    }
+
+    pub(super) fn go(&mut self) -> Result<Outcome> {
+        let output = self.0.stderr(Stdio::inherit()).output();
+        let output = output.context("cannot start wrk")?;
+        if !output.status.success() {
+            bail!("wrk: {}", output.status);
+        }
+        outcome(&String::from_utf8_lossy(&output.stdout))
+    }
+}
+
+/// What the script printed, on the last line.
+fn outcome(printed: &str) -> Result<Outcome> {
+    let line = printed.lines().last().unwrap_or_default();
+    let summary: Summary =
+        serde_json::from_str(line).with_context(|| format!("wrk said {line:?}"))?;
+    let errors = summary.connect + summary.read + summary.write + summary.timeout;
+    Ok(Outcome {
+        // wrk counts answers of any status.
+        done: summary.requests.saturating_sub(summary.status),
+        errors: errors + summary.status,
+        bytes: summary.bytes,
+        milliseconds: summary.duration / 1000,
+        latency: (summary.requests > 0).then_some(Latency {
+            p50: summary.p50,
+            p99: summary.p99,
+            p999: summary.p999,
+        }),
+        first_error: match (summary.status, errors) {
+            (0, 0) => None,
+            (0, _) => Some("a connection failed, or took too long".to_owned()),
+            _ => Some("a status that is no success".to_owned()),
+        },
+    })
+}
+
+/// Times in microseconds.
+#[derive(Debug, Deserialize)]
+struct Summary {
+    requests: u64,
+    bytes: u64,
+    duration: u64,
+    connect: u64,
+    read: u64,
+    write: u64,
+    status: u64,
+    timeout: u64,
+    p50: f64,
+    p99: f64,
+    p999: f64,
+}
+
+/// Without a `request` function wrk does not enter Lua while it works.
+const SCRIPT: &str = r#"done = function(summary, latency, requests)
+  local e = summary.errors
+  io.write(string.format(
+    '{"requests":%d,"bytes":%d,"duration":%d,"connect":%d,"read":%d,"write":%d,' ..
+    '"status":%d,"timeout":%d,"p50":%.1f,"p99":%.1f,"p999":%.1f}\n',
+    summary.requests, summary.bytes, summary.duration, e.connect, e.read, e.write,
+    e.status, e.timeout, latency:percentile(50), latency:percentile(99),
+    latency:percentile(99.9)))
+end
+"#;
+/// In seconds.
+const TIMEOUT: u32 = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PRINTED: &str = "Running 1s test\n  2 requests in 1.00s\n{\"requests\":1000,\"bytes\":7,\
+        \"duration\":1002003,\"connect\":1,\"read\":2,\"write\":3,\"status\":10,\"timeout\":4,\
+        \"p50\":800.0,\"p99\":1500.5,\"p999\":2000.0}\n";
+
+    #[test]
+    fn errors_are_of_every_kind() {
+        let outcome = outcome(PRINTED).unwrap();
+        assert_eq!((outcome.done, outcome.errors), (990, 20));
+        assert_eq!((outcome.bytes, outcome.milliseconds), (7, 1002));
+        assert_eq!(outcome.latency.unwrap().p99, 1500.5);
+        assert!(outcome.first_error.is_some());
+    }
+
+    #[test]
+    fn without_a_summary_there_is_no_outcome() {
+        assert!(outcome("unable to connect").is_err());
+        assert!(outcome("").is_err());
+    }
+}

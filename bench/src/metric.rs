@@ -1,0 +1,98 @@
+//! What is measured: the names and units of reports.
+
+/// One kind of figure. Its name is an API: reports have it, and what reads them.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Metric {
+    /// `cpu`: the subject's CPU time for one of the scenario's units of work.
+    Cpu,
+    /// `cpu_user`: the part of it outside the kernel.
+    CpuUser,
+    /// `cpu_system`: the part of it in the kernel.
+    CpuSystem,
+    /// `syscalls`: system calls of the subject.
+    Syscalls,
+    /// `switches`: context switches of the subject.
+    Switches,
+    /// `memory`: what the subject has in memory, at the end of a round.
+    Memory,
+    /// `memory_per_connection`: how much that grew for each idle connection.
+    MemoryPerConnection,
+    /// `rate`: units of work a second, by the wall clock.
+    Rate,
+    /// `latency_p50`: half of the answers took less.
+    LatencyP50,
+    /// `latency_p99`: one answer in a hundred took longer.
+    LatencyP99,
+    /// `latency_p999`: one answer in a thousand took longer.
+    LatencyP999,
+}
+
+/// What work is counted in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Unit {
+    /// New connections.
+    Connection,
+    /// Payload, both ways.
+    Gib,
+    /// Messages on WebSockets.
+    Message,
+    /// Requests.
+    Request,
+}
+
+impl Metric {
+    /// As reports have it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::CpuSystem => "cpu_system",
+            Self::CpuUser => "cpu_user",
+            Self::LatencyP50 => "latency_p50",
+            Self::LatencyP99 => "latency_p99",
+            Self::LatencyP999 => "latency_p999",
+            Self::Memory => "memory",
+            Self::MemoryPerConnection => "memory_per_connection",
+            Self::Rate => "rate",
+            Self::Switches => "switches",
+            Self::Syscalls => "syscalls",
+        }
+    }
+
+    /// What its figures are in, if work is counted in `unit`.
+    pub(crate) fn unit(self, unit: Unit) -> String {
+        let of = unit.name();
+        match (self, unit) {
+            (Self::Cpu | Self::CpuSystem | Self::CpuUser, Unit::Gib) => "s/GiB".to_owned(),
+            (Self::Cpu | Self::CpuSystem | Self::CpuUser, _) => format!("µs/{of}"),
+            (Self::LatencyP50 | Self::LatencyP99 | Self::LatencyP999, _) => "µs".to_owned(),
+            (Self::Memory, _) => "MiB".to_owned(),
+            (Self::MemoryPerConnection, _) => "KiB/connection".to_owned(),
+            (Self::Rate, _) => format!("{of}/s"),
+            (Self::Switches | Self::Syscalls, _) => format!("1/{of}"),
+        }
+    }
+
+    /// How far rounds may lie apart, as a share of their median, before they say nothing. Wall-clock
+    /// time depends on everything else that the machine does.
+    pub(crate) const fn tolerance(self) -> f64 {
+        match self {
+            Self::Cpu | Self::Memory | Self::MemoryPerConnection | Self::Syscalls => 0.35,
+            Self::CpuSystem | Self::CpuUser => 0.5,
+            Self::LatencyP50 | Self::LatencyP99 | Self::LatencyP999 | Self::Rate => 1.0,
+            // Hardly any: what little there is comes from others.
+            Self::Switches => f64::INFINITY,
+        }
+    }
+}
+
+impl Unit {
+    /// In the singular.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Connection => "connection",
+            Self::Gib => "GiB",
+            Self::Message => "message",
+            Self::Request => "request",
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! One request, to look at its answer.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
+
+use crate::http::{FIELDS, Length, find};
+use crate::order::{Group, Request};
+use crate::target::Target;
+use crate::tls;
+
+/// An answer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// What is to be sent back as `Cookie`.
+    pub(crate) cookie: Option<String>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Sends a request without a body on a connection of its own.
+pub(crate) fn ask(target: &Target, request: &Request) -> Result<Answer> {
+    let config = tls::client(&target.ca, Group::X25519, false)?;
+    let name = ServerName::try_from(target.name.clone())?;
+    let tcp = TcpStream::connect_timeout(&target.address, PATIENCE);
+    let tcp = tcp.with_context(|| format!("cannot connect to {}", target.address))?;
+    tcp.set_read_timeout(Some(PATIENCE))?;
+    tcp.set_write_timeout(Some(PATIENCE))?;
+    let tls = ClientConnection::new(Arc::new(config), name)?;
+    let mut io = StreamOwned::new(tls, tcp);
+    io.write_all(request.head.as_bytes()).context("no TLS")?;
+    let mut received = Vec::new();
+    loop {
+        if let Some(answer) = parse(&received)? {
+            return Ok(answer);
+        }
+        let mut part = [0; 4096];
+        match io.read(&mut part).context("no answer")? {
+            0 => bail!("the connection ended before the answer"),
+            len => received.extend_from_slice(part.get(..len).unwrap_or_default()),
+        }
+    }
+}
+
+/// The answer, once it is whole. Of one without a length the body is not awaited.
+fn parse(received: &[u8]) -> Result<Option<Answer>> {
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+    let mut answer = httparse::Response::new(&mut fields);
+    let httparse::Status::Complete(head) = answer.parse(received)? else {
+        return Ok(None);
+    };
+    let body = received.get(head..).unwrap_or_default();
+    if let Length::Bytes(len) = Length::of(answer.headers)?
+        && (body.len() as u64) < len
+    {
+        return Ok(None);
+    }
+    let cookie = find(answer.headers, "set-cookie").map(|cookie| {
+        let pair = cookie.split(|&byte| byte == b';').next();
+        String::from_utf8_lossy(pair.unwrap_or_default()).into_owned()
+    });
+    Ok(Some(Answer {
+        status: answer.code.context("no status")?,
+        cookie,
+        body: body.to_vec(),
+    }))
+}
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_read_when_it_is_whole() {
+        let text = "HTTP/1.1 200 OK\r\nSet-Cookie: a=b; Path=/\r\nContent-Length: 3\r\n\r\nabc";
+        for len in 0..text.len() {
+            assert_eq!(parse(&text.as_bytes()[..len]).unwrap(), None, "{len}");
+        }
+        let answer = parse(text.as_bytes()).unwrap().unwrap();
+        assert_eq!(
+            (answer.status, answer.cookie.as_deref()),
+            (200, Some("a=b"))
+        );
+        assert_eq!(answer.body, b"abc");
+    }
+}

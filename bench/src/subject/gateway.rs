@@ -1,0 +1,81 @@
+//! Ours, with everything on that is by default.
+
+use std::net::SocketAddr;
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::process::tied;
+use super::{Link, Setting, own};
+use crate::place;
+use crate::tls::BACK_END_NAME;
+
+pub(super) fn command(setting: &Setting<'_>, listen: SocketAddr) -> Result<Command> {
+    let text = config(setting, listen, place::free_address()?);
+    let path = setting.place.write("gateway.toml", &text)?;
+    let mut command = tied(&own(setting, PROGRAM));
+    command.args(["run", "--config"]).arg(path);
+    Ok(command)
+}
+
+/// Paths in it are relative to its own directory.
+fn config(setting: &Setting<'_>, listen: SocketAddr, admin: SocketAddr) -> String {
+    let back_end = setting.back_end;
+    let pool = match setting.link {
+        Link::Mutual => format!(
+            r#"tls = "mutual"
+ca = "ca.pem"
+client_certificate = "authentication.pem"
+client_key = "authentication-key.pem"
+[[pool.server]]
+url = "https://{back_end}"
+expected_name = "{BACK_END_NAME}"
+"#
+        ),
+        Link::Plain => format!("[[pool.server]]\nurl = \"http://{back_end}\"\n"),
+    };
+    format!(
+        r#"[gateway]
+drain = "0s"
+
+[admin]
+address = "{admin}"
+
+[log]
+access = "./gateway-access.log"
+level = "warn"
+
+[limits]
+connections_per_address = 16384     # on loopback all clients share one address
+
+[[listener]]
+name = "public"
+address = "{listen}"
+[[listener.certificate]]
+chain = "server.pem"
+key = "server-key.pem"
+
+[[realm]]
+name = "staff"
+method = "basic"
+htpasswd = "users"
+
+[[pool]]
+name = "connect"
+{pool}
+[[app]]
+name = "connect"
+kind = "connect"
+public_url = "https://localhost:{port}/"
+realm = "staff"
+pool = "connect"
+[app.lanes]
+health_from = ["127.0.0.1"]
+anonymous = ["/public"]
+discovery_per_minute = 1000000      # likewise
+"#,
+        port = listen.port(),
+    )
+}
+
+pub(super) const PROGRAM: &str = "connect-gateway";

@@ -1,0 +1,149 @@
+//! The proxies that are measured. All do the same job: TLS 1.3 with the same certificate, a check
+//! of the login that hashes no password, the visitor's name set and a client's own deleted, kept
+//! connections to the back-end, an access log in JSON.
+
+mod floor;
+mod gateway;
+mod haproxy;
+mod nginx;
+mod process;
+mod proof;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+pub(crate) use self::process::{Process, first_line, installed};
+use crate::cores::Cores;
+use crate::place::{self, Place};
+use crate::scenario::Logins;
+use crate::target::Target;
+
+/// Which proxy.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    /// Ours.
+    Gateway,
+    /// The bare loop.
+    Floor,
+    /// nginx.
+    Nginx,
+    /// HAProxy.
+    Haproxy,
+}
+
+/// How a subject reaches the back-end.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Link {
+    /// Over TLS, each side with a certificate.
+    Mutual,
+    /// Over TCP.
+    #[default]
+    Plain,
+}
+
+/// A proxy that serves.
+pub(crate) struct Subject {
+    pub(crate) kind: Kind,
+    pub(crate) process: Process,
+    pub(crate) target: Target,
+    /// How visitors log in to it.
+    pub(crate) logins: Logins,
+}
+
+/// What a subject is started with.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting<'a> {
+    pub(crate) place: &'a Place,
+    /// Where our own programs are.
+    pub(crate) programs: &'a Path,
+    pub(crate) cores: Cores,
+    pub(crate) back_end: SocketAddr,
+    pub(crate) link: Link,
+}
+
+impl Kind {
+    /// Every one.
+    pub(crate) fn all() -> Vec<Self> {
+        vec![Self::Gateway, Self::Floor, Self::Nginx, Self::Haproxy]
+    }
+
+    /// As reports have it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Floor => "floor",
+            Self::Gateway => "gateway",
+            Self::Haproxy => "haproxy",
+            Self::Nginx => "nginx",
+        }
+    }
+
+    /// What is run, in one line; an error names the Debian package that is missing.
+    pub(crate) fn version(self, programs: &Path) -> Result<String> {
+        match self {
+            Self::Floor => Ok("floor: the bare loop, of the same source as the gateway".to_owned()),
+            Self::Gateway => first_line(&programs.join(gateway::PROGRAM), "version"),
+            Self::Haproxy => first_line(&installed("haproxy", "haproxy")?, "-v"),
+            Self::Nginx => first_line(&installed("nginx", "nginx")?, "-v"),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Subject {
+    /// Starts it on its core, waits until it serves, and has it show that it does its job.
+    pub(crate) fn start(kind: Kind, setting: &Setting<'_>) -> Result<Self> {
+        let listen = place::free_address()?;
+        let command = match kind {
+            Kind::Floor => floor::command(setting, listen),
+            Kind::Gateway => gateway::command(setting, listen)?,
+            Kind::Haproxy => haproxy::command(setting, listen)?,
+            Kind::Nginx => nginx::command(setting, listen)?,
+        };
+        let log = setting.place.path(&format!("{kind}.log"));
+        let mut process = Process::start(kind.name(), command, log, setting.cores)?;
+        let target = Target::local(listen, setting.place.path("ca.pem"));
+        wait(&mut process, &target)?;
+        let logins = proof::show(kind, &target).with_context(|| kind.name())?;
+        Ok(Self {
+            kind,
+            process,
+            target,
+            logins,
+        })
+    }
+}
+
+/// Waits until it answers at all.
+fn wait(process: &mut Process, target: &Target) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        process.expect_running()?;
+        let Err(error) = proof::answers(target) else {
+            return Ok(());
+        };
+        if begun.elapsed() > PATIENCE {
+            return Err(process.fault(&format!("does not serve: {error:#}")));
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+/// The file of one of our own programs.
+fn own(setting: &Setting<'_>, name: &str) -> PathBuf {
+    setting.programs.join(name)
+}
+
+const PATIENCE: Duration = Duration::from_secs(15);
+const POLL: Duration = Duration::from_millis(10);

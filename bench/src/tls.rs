@@ -1,0 +1,132 @@
+//! TLS 1.3 as every part of a benchmark speaks it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::Resumption;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use thiserror::Error;
+
+use crate::order::Group;
+
+/// A client that trusts the authorities in `ca` and offers one key exchange. It resumes its
+/// sessions if `resume` says so.
+pub fn client(ca: &Path, group: Group, resume: bool) -> Result<ClientConfig, TlsError> {
+    let mut config = builder(group)?
+        .with_root_certificates(roots(ca)?)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    if !resume {
+        config.resumption = Resumption::disabled();
+    }
+    Ok(config)
+}
+
+/// A client as the floor is one of its back-end's: it has a certificate of its own.
+pub fn mutual_client(ca: &Path, own: &Pair) -> Result<ClientConfig, TlsError> {
+    let (chain, key) = own.read()?;
+    Ok(builder(Group::X25519)?
+        .with_root_certificates(roots(ca)?)
+        .with_client_auth_cert(chain, key)?)
+}
+
+/// A server that asks nobody for a certificate.
+pub fn server(own: &Pair) -> Result<ServerConfig, TlsError> {
+    let (chain, key) = own.read()?;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// A server that wants a certificate signed by an authority in `ca`.
+pub fn mutual_server(ca: &Path, own: &Pair) -> Result<ServerConfig, TlsError> {
+    let (chain, key) = own.read()?;
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)?), Arc::clone(&provider))
+            .build()?;
+    Ok(ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)?)
+}
+
+/// The files of a certificate.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// The chain, leaf first.
+    pub chain: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+impl Pair {
+    /// `NAME.pem` and `NAME-key.pem`.
+    pub fn of(directory: &Path, name: &str) -> Self {
+        Self {
+            chain: directory.join(format!("{name}.pem")),
+            key: directory.join(format!("{name}-key.pem")),
+        }
+    }
+
+    fn read(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+        let key = PrivateKeyDer::from_pem_file(&self.key)
+            .map_err(|error| TlsError::Read(self.key.clone(), error))?;
+        Ok((certificates(&self.chain)?, key))
+    }
+}
+
+/// The name in the back-end's certificate.
+pub const BACK_END_NAME: &str = "backend.internal";
+
+/// Why there is no TLS.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// A configuration that rustls refuses.
+    #[error(transparent)]
+    Config(#[from] rustls::Error),
+    /// A file that cannot be read, or is no PEM.
+    #[error("cannot read {}: {}", .0.display(), .1)]
+    Read(PathBuf, pem::Error),
+    /// No authority that clients' certificates could be checked with.
+    #[error(transparent)]
+    Verifier(#[from] VerifierBuilderError),
+}
+
+fn builder(
+    group: Group,
+) -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, TlsError> {
+    let group = match group {
+        Group::P256 => aws_lc_rs::kx_group::SECP256R1,
+        Group::X25519 => aws_lc_rs::kx_group::X25519,
+    };
+    let provider = CryptoProvider {
+        kx_groups: vec![group],
+        // As OpenSSL's clients have it, so that every subject does the same work.
+        cipher_suites: vec![aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384],
+        ..aws_lc_rs::default_provider()
+    };
+    Ok(ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&[&rustls::version::TLS13])?)
+}
+
+fn roots(ca: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    // A system's bundle may have some that webpki cannot use: who needs one of them is told so by
+    // the handshake.
+    roots.add_parsable_certificates(certificates(ca)?);
+    Ok(roots)
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect)
+        .map_err(|error| TlsError::Read(path.to_owned(), error))
+}
