@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rustix::io::Errno;
 
 /// What was used so far.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -33,13 +34,14 @@ pub(crate) struct Used {
 }
 
 impl Usage {
-    /// Of a process, its children and theirs.
+    /// Of a process, its children and theirs. One that ends meanwhile is left out.
     pub(crate) fn of(process: u32) -> Result<Self> {
         let mut usage = Self::default();
         for process in family(process)? {
             let directory = Path::new("/proc").join(process.to_string());
-            let stat = fs::read_to_string(directory.join("stat"));
-            let stat = stat.with_context(|| format!("cannot read what {process} has used"))?;
+            let Some(stat) = read_if_there(&directory.join("stat"))? else {
+                continue;
+            };
             let (user, system) = ticks(&stat).context("an odd /proc/PID/stat")?;
             usage.user += user;
             usage.system += system;
@@ -95,9 +97,13 @@ impl Usage {
 pub(crate) fn memory(process: u32) -> Result<u64> {
     let mut bytes = 0;
     for process in family(process)? {
-        let path = format!("/proc/{process}/smaps_rollup");
-        let rollup = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-        bytes += 1024 * field(&rollup, "Pss").context("no Pss")?;
+        let path = PathBuf::from(format!("/proc/{process}/smaps_rollup"));
+        let rollup = read_if_there(&path)?;
+        // One that has ended, and was not yet waited for, has none.
+        bytes += 1024
+            * rollup
+                .and_then(|rollup| field(&rollup, "Pss"))
+                .unwrap_or_default();
     }
     Ok(bytes)
 }
@@ -138,10 +144,15 @@ fn field(text: &str, name: &str) -> Option<u64> {
     value.split_whitespace().next()?.parse().ok()
 }
 
+/// The numbers in a directory of `/proc`; none if its process has ended.
 fn list(directory: &Path) -> Result<Vec<u32>> {
     let cannot = || format!("cannot list {}", directory.display());
     let mut found = Vec::new();
-    for entry in fs::read_dir(directory).with_context(cannot)? {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if has_ended(&error) => return Ok(found),
+        entries => entries.with_context(cannot)?,
+    };
+    for entry in entries {
         let name = entry.with_context(cannot)?.file_name();
         found.extend(name.to_str().and_then(|name| name.parse::<u32>().ok()));
     }
@@ -150,16 +161,16 @@ fn list(directory: &Path) -> Result<Vec<u32>> {
 
 fn read_if_there(path: &Path) -> Result<Option<String>> {
     match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        // ESRCH: it ended between opening and reading.
-        Err(error)
-            if error.kind() == ErrorKind::NotFound
-                || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) =>
-        {
-            Ok(None)
-        }
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        Err(error) if has_ended(&error) => Ok(None),
+        read => read
+            .map(Some)
+            .with_context(|| format!("cannot read {}", path.display())),
     }
+}
+
+/// ESRCH says that it ended between opening and reading.
+fn has_ended(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
 }
 
 #[cfg(test)]

@@ -19,6 +19,9 @@ pub(crate) enum Metric {
     MemoryPerConnection,
     /// `rate`: units of work a second, by the wall clock.
     Rate,
+    /// `busy`: how much of its core the subject used. Well below 100 % something else was the limit,
+    /// and work came to it one by one, which costs more than work that comes in bulk.
+    Busy,
     /// `latency_p50`: half of the answers took less.
     LatencyP50,
     /// `latency_p99`: one answer in a hundred took longer.
@@ -44,6 +47,7 @@ impl Metric {
     /// As reports have it.
     pub(crate) const fn name(self) -> &'static str {
         match self {
+            Self::Busy => "busy",
             Self::Cpu => "cpu",
             Self::CpuSystem => "cpu_system",
             Self::CpuUser => "cpu_user",
@@ -62,6 +66,7 @@ impl Metric {
     pub(crate) fn unit(self, unit: Unit) -> String {
         let of = unit.name();
         match (self, unit) {
+            (Self::Busy, _) => "%".to_owned(),
             (Self::Cpu | Self::CpuSystem | Self::CpuUser, Unit::Gib) => "s/GiB".to_owned(),
             (Self::Cpu | Self::CpuSystem | Self::CpuUser, _) => format!("µs/{of}"),
             (Self::LatencyP50 | Self::LatencyP99 | Self::LatencyP999, _) => "µs".to_owned(),
@@ -78,7 +83,9 @@ impl Metric {
         match self {
             Self::Cpu | Self::Memory | Self::MemoryPerConnection | Self::Syscalls => 0.35,
             Self::CpuSystem | Self::CpuUser => 0.5,
-            Self::LatencyP50 | Self::LatencyP99 | Self::LatencyP999 | Self::Rate => 1.0,
+            Self::Busy | Self::LatencyP50 | Self::LatencyP99 | Self::LatencyP999 | Self::Rate => {
+                1.0
+            }
             // Hardly any: what little there is comes from others.
             Self::Switches => f64::INFINITY,
         }
@@ -94,5 +101,41 @@ impl Unit {
             Self::Message => "message",
             Self::Request => "request",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Metric; 12] = [
+        Metric::Busy,
+        Metric::Cpu,
+        Metric::CpuSystem,
+        Metric::CpuUser,
+        Metric::LatencyP50,
+        Metric::LatencyP99,
+        Metric::LatencyP999,
+        Metric::Memory,
+        Metric::MemoryPerConnection,
+        Metric::Rate,
+        Metric::Switches,
+        Metric::Syscalls,
+    ];
+
+    #[test]
+    fn every_metric_is_documented_with_its_unit() {
+        let documented = include_str!("../../docs/performance.md");
+        for metric in ALL {
+            let row = format!("| `{}` | {} |", metric.name(), metric.unit(Unit::Request));
+            assert!(documented.contains(&row), "{row}");
+        }
+    }
+
+    #[test]
+    fn a_volume_costs_seconds() {
+        assert_eq!(Metric::Cpu.unit(Unit::Gib), "s/GiB");
+        assert_eq!(Metric::Rate.unit(Unit::Gib), "GiB/s");
+        assert_eq!(Metric::Syscalls.unit(Unit::Message), "1/message");
     }
 }

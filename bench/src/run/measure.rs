@@ -94,6 +94,7 @@ fn costs(unit: Unit, used: &Used, outcome: &Outcome) -> BTreeMap<Metric, f64> {
         (Metric::CpuSystem, cpu * (1.0 - used.user)),
         (Metric::Switches, used.switches as f64 / work),
         (Metric::Rate, work / seconds),
+        (Metric::Busy, 100.0 * used.cpu.as_secs_f64() / seconds),
     ];
     // A round without work has errors to tell of, and no figures.
     figures
@@ -164,6 +165,7 @@ mod tests {
             (each[&Metric::CpuUser], each[&Metric::CpuSystem]),
             (5.0, 15.0)
         );
+        assert_eq!(each[&Metric::Busy], 40.0);
         assert_eq!(
             (each[&Metric::Switches], each[&Metric::Rate]),
             (0.01, 20_000.0)
