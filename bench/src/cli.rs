@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::load::Generators;
 use crate::machine;
@@ -79,6 +80,7 @@ fn run(cli: &Cli) -> Result<()> {
     };
     let all = Scenario::all(&cli.scenarios)?;
     let wanted = chosen(cli, &all)?;
+    allow_descriptors()?;
     let place = Place::make(&cli.out.join("run"))?;
     let mut facts = vec![
         machine::describe()?,
@@ -117,6 +119,13 @@ fn run(cli: &Cli) -> Result<()> {
     report.write(&cli.out, cli.json.as_ref())?;
     print!("{}", report.markdown());
     Ok(())
+}
+
+/// Thousands of connections are to be held, by every process that is started here.
+fn allow_descriptors() -> Result<()> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).context("cannot raise the limit of descriptors")
 }
 
 /// Every scenario in turn, and aloud: they take their time.

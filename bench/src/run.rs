@@ -93,9 +93,9 @@ impl<'a> Bench<'a> {
         let mut subjects = Vec::new();
         for &kind in kinds {
             let subject = self.subject(kind, scenario.back_end)?;
-            self.generators()
-                .warm_up(scenario, &subject.target, &subject.logins)
-                .with_context(|| kind.name())?;
+            let meter = self.meter(scenario);
+            let warm = meter.generators.warm_up(&meter.wanted(&subject));
+            warm.with_context(|| kind.name())?;
             subjects.push((subject, Vec::new()));
         }
         let count = subjects.len();
@@ -107,6 +107,7 @@ impl<'a> Bench<'a> {
                 };
                 let measured = self.meter(scenario).round(subject);
                 rounds.push(measured.with_context(|| subject.kind.name())?);
+                subject.process.expect_running()?;
             }
         }
         if self.uncounted.is_none() {
@@ -129,9 +130,10 @@ impl<'a> Bench<'a> {
         let mut all: Vec<Rounds> = kinds.iter().map(|&kind| named(kind, Vec::new())).collect();
         for _ in 0..self.effort.rounds {
             for (rounds, &kind) in all.iter_mut().zip(kinds) {
-                let subject = self.subject(kind, scenario.back_end)?;
+                let mut subject = self.subject(kind, scenario.back_end)?;
                 let measured = self.meter(scenario).memory(&subject);
                 rounds.rounds.push(measured.with_context(|| kind.name())?);
+                subject.process.expect_running()?;
             }
         }
         Ok(all)

@@ -13,8 +13,8 @@ use anyhow::Result;
 pub(crate) use self::syscalls::Syscalls;
 use crate::order::{Order, Outcome};
 use crate::place::Place;
-use crate::scenario::{Load, Logins, Method, Scenario};
-use crate::subject::installed;
+use crate::scenario::{Load, Logins, Method, Request, Scenario};
+use crate::subject::{first_line, installed};
 use crate::target::Target;
 
 /// What makes load.
@@ -23,6 +23,17 @@ pub(crate) struct Generators<'a> {
     pub(crate) place: &'a Place,
     /// Where our own programs are.
     pub(crate) programs: &'a Path,
+}
+
+/// A load that is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) scenario: &'a Scenario,
+    pub(crate) target: &'a Target,
+    pub(crate) logins: &'a Logins,
+    pub(crate) time: Duration,
+    /// Whose system calls are counted meanwhile.
+    pub(crate) syscalls: Option<&'a Syscalls>,
 }
 
 /// A load that can begin.
@@ -41,65 +52,50 @@ impl Generators<'_> {
     pub(crate) fn wrk_version() -> Result<String> {
         let wrk = installed("wrk", "wrk")?;
         // It prints its version and then its usage, and fails.
-        crate::subject::first_line(&wrk, "-v")
+        first_line(&wrk, "-v")
     }
 
-    /// Sets up a scenario's load. If syscalls are to be counted, that begins here.
-    pub(crate) fn prepare(
-        &self,
-        scenario: &Scenario,
-        target: &Target,
-        logins: &Logins,
-        time: Duration,
-        syscalls: Option<&Syscalls>,
-    ) -> Result<Job> {
-        if let Some(request) = plain(scenario) {
-            let job = wrk::Job::new(self, scenario, request, target, logins, time, syscalls)?;
-            return Ok(Job::Wrk(job));
+    /// Sets up a load. If system calls are to be counted, that begins here.
+    pub(crate) fn prepare(&self, wanted: &Wanted<'_>) -> Result<Job> {
+        match plain(wanted.scenario) {
+            Some(request) => Ok(Job::Wrk(wrk::Job::new(self, wanted, request)?)),
+            None => Ok(Job::Own(self.own(wanted)?)),
         }
-        let order = self.order(scenario, target, logins, time);
-        Ok(Job::Own(self.own(&order, syscalls)?))
     }
 
     /// Has every request of a scenario answered a few times, so that caches are filled, connections
     /// to the back-end are open, and what cannot work says so.
-    pub(crate) fn warm_up(
-        &self,
-        scenario: &Scenario,
-        target: &Target,
-        logins: &Logins,
-    ) -> Result<Outcome> {
-        self.own(&self.order(scenario, target, logins, WARM_UP), None)?
-            .go()
+    pub(crate) fn warm_up(&self, wanted: &Wanted<'_>) -> Result<()> {
+        let time = WARM_UP;
+        self.own(&Wanted { time, ..*wanted })?.go().map(drop)
     }
 
-    fn own(&self, order: &Order, syscalls: Option<&Syscalls>) -> Result<own::Job> {
+    fn own(&self, wanted: &Wanted<'_>) -> Result<own::Job> {
         let program = self.programs.join("bench-load");
-        let mut command = within(syscalls, &program);
-        command.arg(serde_json::to_string(order)?);
+        let mut command = within(wanted.syscalls, &program);
+        command.arg(serde_json::to_string(&wanted.order())?);
         own::Job::start(command)
     }
+}
 
-    fn order(
-        &self,
-        scenario: &Scenario,
-        target: &Target,
-        logins: &Logins,
-        time: Duration,
-    ) -> Order {
+impl Wanted<'_> {
+    /// As our own generator is told.
+    fn order(&self) -> Order {
+        let Self {
+            scenario, target, ..
+        } = self;
         let requests = scenario.requests.iter();
+        let milliseconds = u64::try_from(self.time.as_millis()).unwrap_or(u64::MAX);
         Order {
             address: target.address,
             name: target.name.clone(),
             ca: target.ca.clone(),
             group: scenario.group,
             requests: requests
-                .flat_map(|request| request.order(&target.host, logins))
+                .flat_map(|request| request.order(&target.host, self.logins))
                 .collect(),
             connections: scenario.load.connections(),
-            work: scenario
-                .load
-                .work(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+            work: scenario.load.work(milliseconds),
         }
     }
 }
@@ -115,7 +111,7 @@ impl Job {
 }
 
 /// The request, if wrk can make the load: one GET again and again, in a closed loop.
-fn plain(scenario: &Scenario) -> Option<&crate::scenario::Request> {
+fn plain(scenario: &Scenario) -> Option<&Request> {
     let [request] = scenario.requests.as_slice() else {
         return None;
     };

@@ -1,16 +1,14 @@
 //! wrk.
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use super::{Generators, Syscalls, within};
+use super::{Generators, Wanted, within};
 use crate::order::{Latency, Outcome};
-use crate::scenario::{Logins, Request, Scenario};
+use crate::scenario::Request;
 use crate::subject::installed;
-use crate::target::Target;
 
 /// A load that can begin.
 pub(crate) struct Job(Command);
@@ -18,27 +16,26 @@ pub(crate) struct Job(Command);
 impl Job {
     pub(super) fn new(
         generators: &Generators<'_>,
-        scenario: &Scenario,
+        wanted: &Wanted<'_>,
         request: &Request,
-        target: &Target,
-        logins: &Logins,
-        time: Duration,
-        syscalls: Option<&Syscalls>,
     ) -> Result<Self> {
         let script = generators.place.write("wrk.lua", SCRIPT)?;
-        let mut command = within(syscalls, &installed("wrk", "wrk")?);
+        let mut command = within(wanted.syscalls, &installed("wrk", "wrk")?);
         command
             .arg("--threads=1")
-            .arg(format!("--connections={}", scenario.load.connections()))
+            .arg(format!(
+                "--connections={}",
+                wanted.scenario.load.connections()
+            ))
             // Whole seconds are all it takes.
-            .arg(format!("--duration={}", time.as_secs().max(1)))
+            .arg(format!("--duration={}", wanted.time.as_secs().max(1)))
             .arg(format!("--timeout={TIMEOUT}"))
             .arg("--script")
             .arg(script);
-        for (name, value) in request.fields(logins).into_iter().flatten() {
+        for (name, value) in request.fields(wanted.logins).into_iter().flatten() {
             command.arg("--header").arg(format!("{name}: {value}"));
         }
-        command.arg(format!("https://{}{}", target.host, request.path));
+        command.arg(format!("https://{}{}", wanted.target.host, request.path));
         Ok(Self(command))
     }
 

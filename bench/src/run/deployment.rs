@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::Effort;
 use super::measure::{round, times, work};
-use crate::load::Generators;
+use crate::load::{Generators, Wanted};
 use crate::metric::Metric;
 use crate::probe;
 use crate::result::{Finding, Rounds, findings};
@@ -48,7 +48,13 @@ pub(crate) fn deployment(
     }
     let mut rounds = Vec::new();
     for _ in 0..effort.rounds {
-        let mut job = generators.prepare(&scenario, &target, &logins, effort.time, None)?;
+        let mut job = generators.prepare(&Wanted {
+            scenario: &scenario,
+            target: &target,
+            logins: &logins,
+            time: effort.time,
+            syscalls: None,
+        })?;
         let outcome = job.go()?;
         let mut figures = times(&outcome);
         let seconds = outcome.milliseconds as f64 / 1e3;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::account::{self, Usage, Used};
-use crate::load::{Generators, Syscalls};
+use crate::load::{Generators, Syscalls, Wanted};
 use crate::metric::{Metric, Unit};
 use crate::order::Outcome;
 use crate::result::Round;
@@ -23,10 +23,7 @@ pub(super) struct Meter<'a> {
 impl Meter<'_> {
     /// What the load costs a subject.
     pub(super) fn round(&self, subject: &Subject) -> Result<Round> {
-        let (target, logins) = (&subject.target, &subject.logins);
-        let mut job = self
-            .generators
-            .prepare(self.scenario, target, logins, self.time, None)?;
+        let mut job = self.generators.prepare(&self.wanted(subject))?;
         let before = Usage::of(subject.process.id())?;
         let outcome = job.go()?;
         let used = Usage::of(subject.process.id())?.since(&before);
@@ -40,11 +37,8 @@ impl Meter<'_> {
 
     /// What idle connections take.
     pub(super) fn memory(&self, subject: &Subject) -> Result<Round> {
-        let (target, logins) = (&subject.target, &subject.logins);
         let before = account::memory(subject.process.id())?;
-        let mut job = self
-            .generators
-            .prepare(self.scenario, target, logins, self.time, None)?;
+        let mut job = self.generators.prepare(&self.wanted(subject))?;
         let outcome = job.go()?;
         let after = account::memory(subject.process.id())?;
         let grown = after.saturating_sub(before) as f64 / 1024.0;
@@ -63,14 +57,11 @@ impl Meter<'_> {
     pub(super) fn syscalls(&self, subject: &Subject) -> Result<f64> {
         let output = self.generators.place.path("syscalls");
         let syscalls = Syscalls::of(subject.process.id(), output)?;
-        let (target, logins) = (&subject.target, &subject.logins);
-        let mut job = self.generators.prepare(
-            self.scenario,
-            target,
-            logins,
-            Duration::from_secs(1),
-            Some(&syscalls),
-        )?;
+        let mut job = self.generators.prepare(&Wanted {
+            time: SYSCALLS,
+            syscalls: Some(&syscalls),
+            ..self.wanted(subject)
+        })?;
         let outcome = job.go()?;
         // perf writes when the generator has ended.
         drop(job);
@@ -79,6 +70,17 @@ impl Meter<'_> {
             bail!("nothing was answered");
         }
         Ok(syscalls.count()? as f64 / work)
+    }
+
+    /// The scenario's load on a subject.
+    pub(super) fn wanted<'b>(&'b self, subject: &'b Subject) -> Wanted<'b> {
+        Wanted {
+            scenario: self.scenario,
+            target: &subject.target,
+            logins: &subject.logins,
+            time: self.time,
+            syscalls: None,
+        }
     }
 }
 
@@ -137,6 +139,8 @@ fn mib(bytes: u64) -> f64 {
     bytes as f64 / 1024.0 / 1024.0
 }
 
+/// How long system calls are counted.
+const SYSCALLS: Duration = Duration::from_secs(1);
 const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
 
 #[cfg(test)]

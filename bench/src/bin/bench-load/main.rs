@@ -58,11 +58,13 @@ async fn work(order: &Order) -> Result<()> {
             ready()?;
             echo::run(tunnels, bytes, time(milliseconds)).await?
         }
-        Work::Handshakes { milliseconds, .. } => {
-            // One, to see that it works; where sessions are resumed it leaves tickets.
-            in_time(target.once()).await?;
+        Work::Handshakes {
+            milliseconds,
+            resumed,
+        } => {
+            in_time(handshakes::prepare(&target)).await?;
             ready()?;
-            handshakes::run(&target, time(milliseconds)).await?
+            handshakes::run(&target, time(milliseconds), resumed).await?
         }
         Work::Hold { tunnels } => {
             ready()?;

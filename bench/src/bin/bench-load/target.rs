@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use gateway_bench::order::{Order, Request, Work};
 use gateway_bench::tls;
+use rustls::HandshakeKind;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -80,11 +81,14 @@ impl Target {
         Ok(connections)
     }
 
-    /// One connection with one request.
-    pub(crate) async fn once(&self) -> Result<u64> {
-        let mut connection = Connection::new(self.dial().await?);
+    /// One connection with one request; whether its session was resumed, and how much payload
+    /// there was.
+    pub(crate) async fn once(&self) -> Result<(bool, u64)> {
+        let stream = self.dial().await?;
+        let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+        let mut connection = Connection::new(stream);
         let answered = connection.exchange(self.next()?).await?;
         connection.close().await?;
-        Ok(answered.bytes)
+        Ok((resumed, answered.bytes))
     }
 }
