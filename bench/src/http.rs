@@ -90,6 +90,8 @@ impl HttpError {
     }
 }
 
+/// Under which name the back-end says how many requests came before one on its connection.
+pub const SERVED: &str = "bench-served";
 /// The most fields of a head.
 pub const FIELDS: usize = 64;
 /// How much is read at once.

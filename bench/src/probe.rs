@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rustls::pki_types::ServerName;
-use rustls::{ClientConnection, StreamOwned};
+use rustls::crypto::SupportedKxGroup;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{CipherSuite, ClientConnection, NamedGroup, StreamOwned};
 
 use crate::http::{FIELDS, Length, find};
-use crate::order::{Group, Request};
+use crate::order::Request;
 use crate::target::Target;
 use crate::tls;
 
@@ -21,11 +22,21 @@ pub(crate) struct Answer {
     /// What is to be sent back as `Cookie`.
     pub(crate) cookie: Option<String>,
     pub(crate) body: Vec<u8>,
+    /// The connection's.
+    pub(crate) tls: Tls,
+}
+
+/// What a server has chosen.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Tls {
+    pub(crate) suite: Option<CipherSuite>,
+    pub(crate) group: Option<NamedGroup>,
+    pub(crate) certificate: Option<CertificateDer<'static>>,
 }
 
 /// Sends a request without a body on a connection of its own.
 pub(crate) fn ask(target: &Target, request: &Request) -> Result<Answer> {
-    let config = tls::client(&target.ca, Group::X25519, false)?;
+    let config = tls::probe(&target.ca)?;
     let name = ServerName::try_from(target.name.clone())?;
     let tcp = TcpStream::connect_timeout(&target.address, PATIENCE);
     let tcp = tcp.with_context(|| format!("cannot connect to {}", target.address))?;
@@ -37,12 +48,28 @@ pub(crate) fn ask(target: &Target, request: &Request) -> Result<Answer> {
     let mut received = Vec::new();
     loop {
         if let Some(answer) = parse(&received)? {
-            return Ok(answer);
+            return Ok(Answer {
+                tls: Tls::of(&io.conn),
+                ..answer
+            });
         }
         let mut part = [0; 4096];
         match io.read(&mut part).context("no answer")? {
             0 => bail!("the connection ended before the answer"),
             len => received.extend_from_slice(part.get(..len).unwrap_or_default()),
+        }
+    }
+}
+
+impl Tls {
+    fn of(connection: &ClientConnection) -> Self {
+        let suite = connection.negotiated_cipher_suite();
+        let group = connection.negotiated_key_exchange_group();
+        let leaf = connection.peer_certificates().and_then(<[_]>::first);
+        Self {
+            suite: suite.map(|suite| suite.suite()),
+            group: group.map(SupportedKxGroup::name),
+            certificate: leaf.cloned().map(CertificateDer::into_owned),
         }
     }
 }
@@ -68,6 +95,7 @@ fn parse(received: &[u8]) -> Result<Option<Answer>> {
         status: answer.code.context("no status")?,
         cookie,
         body: body.to_vec(),
+        tls: Tls::default(),
     }))
 }
 

@@ -119,10 +119,12 @@ impl<'a> Bench<'a> {
                 }
             }
         }
-        Ok(subjects
-            .into_iter()
-            .map(|(subject, rounds)| named(subject.kind, rounds))
-            .collect())
+        let mut all = Vec::new();
+        for (subject, mut rounds) in subjects {
+            count_unlogged(scenario, &subject, &mut rounds)?;
+            all.push(named(subject.kind, rounds));
+        }
+        Ok(all)
     }
 
     /// Subjects that are started for each round: what memory was needed before is not given back.
@@ -132,8 +134,10 @@ impl<'a> Bench<'a> {
             for (rounds, &kind) in all.iter_mut().zip(kinds) {
                 let mut subject = self.subject(kind, scenario.back_end)?;
                 let measured = self.meter(scenario).memory(&subject);
-                rounds.rounds.push(measured.with_context(|| kind.name())?);
+                let mut measured = [measured.with_context(|| kind.name())?];
                 subject.process.expect_running()?;
+                count_unlogged(scenario, &subject, &mut measured)?;
+                rounds.rounds.extend(measured);
             }
         }
         Ok(all)
@@ -174,6 +178,20 @@ impl<'a> Bench<'a> {
         }
         scenario
     }
+}
+
+/// Answers without a line in the access log are errors.
+fn count_unlogged(scenario: &Scenario, subject: &Subject, rounds: &mut [Round]) -> Result<()> {
+    if !scenario.load.is_logged() {
+        return Ok(());
+    }
+    let missing = subject.unlogged(rounds.iter().map(|round| round.done).sum())?;
+    if let (Some(last), 1..) = (rounds.last_mut(), missing) {
+        last.errors += missing;
+        last.first_error
+            .get_or_insert_with(|| "no line in the access log".to_owned());
+    }
+    Ok(())
 }
 
 fn named(kind: Kind, rounds: Vec<Round>) -> Rounds {

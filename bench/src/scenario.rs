@@ -147,6 +147,11 @@ impl Load {
         }
     }
 
+    /// Whether each unit of its work is a line in an access log. A WebSocket is one when it ends.
+    pub(crate) fn is_logged(self) -> bool {
+        !matches!(self, Self::Echo { .. } | Self::Hold { tunnels: true, .. })
+    }
+
     /// As the generator is told.
     pub(crate) fn work(self, milliseconds: u64) -> Work {
         match self {

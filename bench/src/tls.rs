@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::Resumption;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{
+    ClientConfig, ConfigBuilder, RootCertStore, ServerConfig, SupportedCipherSuite, WantsVerifier,
+};
 use thiserror::Error;
 
 use crate::order::Group;
@@ -16,20 +18,33 @@ use crate::order::Group;
 /// A client that trusts the authorities in `ca` and offers one key exchange. It resumes its
 /// sessions if `resume` says so.
 pub fn client(ca: &Path, group: Group, resume: bool) -> Result<ClientConfig, TlsError> {
-    let mut config = builder(group)?
-        .with_root_certificates(roots(ca)?)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // What every subject chooses of `probe`'s, so that all do the same work.
+    let suites = vec![aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384];
+    let mut config = anonymous(ca, vec![group.of()], suites)?;
     if !resume {
         config.resumption = Resumption::disabled();
     }
     Ok(config)
 }
 
+/// A client that offers what OpenSSL's do, wrk among them, in their order. It resumes no session.
+pub(crate) fn probe(ca: &Path) -> Result<ClientConfig, TlsError> {
+    let suites = vec![
+        aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384,
+        aws_lc_rs::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+        aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256,
+    ];
+    let groups = vec![Group::X25519.of(), Group::P256.of()];
+    let mut config = anonymous(ca, groups, suites)?;
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
 /// A client as the floor is one of its back-end's: it has a certificate of its own.
 pub fn mutual_client(ca: &Path, own: &Pair) -> Result<ClientConfig, TlsError> {
     let (chain, key) = own.read()?;
-    Ok(builder(Group::X25519)?
+    let suites = vec![aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384];
+    Ok(builder(vec![Group::X25519.of()], suites)?
         .with_root_certificates(roots(ca)?)
         .with_client_auth_cert(chain, key)?)
 }
@@ -100,17 +115,34 @@ pub enum TlsError {
     Verifier(#[from] VerifierBuilderError),
 }
 
+impl Group {
+    fn of(self) -> &'static dyn SupportedKxGroup {
+        match self {
+            Self::P256 => aws_lc_rs::kx_group::SECP256R1,
+            Self::X25519 => aws_lc_rs::kx_group::X25519,
+        }
+    }
+}
+
+fn anonymous(
+    ca: &Path,
+    kx_groups: Vec<&'static dyn SupportedKxGroup>,
+    cipher_suites: Vec<SupportedCipherSuite>,
+) -> Result<ClientConfig, TlsError> {
+    let mut config = builder(kx_groups, cipher_suites)?
+        .with_root_certificates(roots(ca)?)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
 fn builder(
-    group: Group,
-) -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, TlsError> {
-    let group = match group {
-        Group::P256 => aws_lc_rs::kx_group::SECP256R1,
-        Group::X25519 => aws_lc_rs::kx_group::X25519,
-    };
+    kx_groups: Vec<&'static dyn SupportedKxGroup>,
+    cipher_suites: Vec<SupportedCipherSuite>,
+) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, TlsError> {
     let provider = CryptoProvider {
-        kx_groups: vec![group],
-        // As OpenSSL's clients have it, so that every subject does the same work.
-        cipher_suites: vec![aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384],
+        kx_groups,
+        cipher_suites,
         ..aws_lc_rs::default_provider()
     };
     Ok(ClientConfig::builder_with_provider(Arc::new(provider))
@@ -125,7 +157,8 @@ fn roots(ca: &Path) -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+/// All in a PEM file.
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect)
         .map_err(|error| TlsError::Read(path.to_owned(), error))

@@ -198,8 +198,11 @@ fn a_deployment_is_measured_by_what_its_clients_see() {
 fn what_cannot_be_measured_is_said_in_a_line() {
     let dir = Dir::new("said");
     let place = Place::make(&dir.0.join("place")).unwrap();
-    let address = serve(&place, |_| 401);
-    let url = format!("https://localhost:{}/x", address.port());
+    let answering = |status| {
+        let address = serve(&place, move |_| status);
+        format!("https://localhost:{}/x", address.port())
+    };
+    let (url, failing) = (answering(401), answering(500));
     let nobody = format!("https://{}/", free_address().unwrap());
     for (arguments, expected) in [
         (
@@ -209,6 +212,10 @@ fn what_cannot_be_measured_is_said_in_a_line() {
         (
             &["--scenario=tls-full", "--url", &url],
             "answers 401 to /x: name and password go into the URL",
+        ),
+        (
+            &["--scenario=h1-1k", "--url", &failing],
+            "answers 500 to /x",
         ),
         (
             &["--scenario=tls-full", "--url", &nobody],

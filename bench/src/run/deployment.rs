@@ -36,8 +36,12 @@ pub(crate) fn deployment(
         for order in request.order(&target.host, &logins) {
             let answer = probe::ask(&target, &order).with_context(|| target.host.clone())?;
             if answer.status != order.expect {
+                let hint = match answer.status {
+                    401 | 403 => ": name and password go into the URL, before an @",
+                    _ => "",
+                };
                 bail!(
-                    "{} answers {} to {}: name and password go into the URL, before an @",
+                    "{} answers {} to {}{hint}",
                     target.host,
                     answer.status,
                     url.path

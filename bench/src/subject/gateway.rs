@@ -42,7 +42,7 @@ drain = "0s"
 address = "{admin}"
 
 [log]
-access = "./gateway-access.log"
+access = "./{ACCESS_LOG}"
 level = "warn"
 
 [limits]
@@ -78,4 +78,5 @@ discovery_per_minute = 1000000      # likewise
     )
 }
 
+pub(super) const ACCESS_LOG: &str = "gateway-access.log";
 pub(super) const PROGRAM: &str = "connect-gateway";

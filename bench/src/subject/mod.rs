@@ -2,6 +2,7 @@
 //! of the login that hashes no password, the visitor's name set and a client's own deleted, kept
 //! connections to the back-end, an access log in JSON.
 
+mod access_log;
 mod floor;
 mod gateway;
 mod haproxy;
@@ -55,6 +56,8 @@ pub(crate) struct Subject {
     pub(crate) target: Target,
     /// How visitors log in to it.
     pub(crate) logins: Logins,
+    /// Where it writes a line for each answer; the floor does not.
+    access_log: Option<PathBuf>,
 }
 
 /// What a subject is started with.
@@ -93,6 +96,17 @@ impl Kind {
             Self::Nginx => first_line(&installed("nginx", "nginx")?, "-v"),
         }
     }
+
+    /// Its access log, among the files of a run.
+    const fn access_log(self) -> Option<&'static str> {
+        match self {
+            Self::Floor => None,
+            Self::Gateway => Some(gateway::ACCESS_LOG),
+            // Its standard output.
+            Self::Haproxy => Some("haproxy.log"),
+            Self::Nginx => Some(nginx::ACCESS_LOG),
+        }
+    }
 }
 
 impl fmt::Display for Kind {
@@ -105,6 +119,11 @@ impl Subject {
     /// Starts it on its core, waits until it serves, and has it show that it does its job.
     pub(crate) fn start(kind: Kind, setting: &Setting<'_>) -> Result<Self> {
         let listen = place::free_address()?;
+        let access_log = kind.access_log().map(|name| setting.place.path(name));
+        // Of an earlier one of its kind; they grow by gigabytes.
+        if let Some(file) = &access_log {
+            access_log::remove(file)?;
+        }
         let command = match kind {
             Kind::Floor => floor::command(setting, listen),
             Kind::Gateway => gateway::command(setting, listen)?,
@@ -115,13 +134,23 @@ impl Subject {
         let mut process = Process::start(kind.name(), command, log, setting.cores)?;
         let target = Target::local(listen, setting.place.path("ca.pem"));
         wait(&mut process, &target)?;
-        let logins = proof::show(kind, &target).with_context(|| kind.name())?;
+        let chain = setting.place.path("server.pem");
+        let logins = proof::show(kind, &target, &chain).with_context(|| kind.name())?;
         Ok(Self {
             kind,
             process,
             target,
             logins,
+            access_log,
         })
+    }
+
+    /// How many of so many answers have no line in the access log, even after a while.
+    pub(crate) fn unlogged(&self, answers: u64) -> Result<u64> {
+        match &self.access_log {
+            Some(file) => access_log::missing(file, answers),
+            None => Ok(0),
+        }
     }
 }
 

@@ -8,7 +8,7 @@
 //! | path | answer |
 //! |---|---|
 //! | `…/bytes/N` | 200 with N bytes |
-//! | `…/seen` | 200 with the head that came |
+//! | `…/seen` | 200 with the head that came, and how many came before it on its connection |
 //! | `…/echo` | a WebSocket that sends each message back |
 //! | any other | 200 with one byte, after the body has come |
 

@@ -1,6 +1,7 @@
 //! What is answered.
 
 use anyhow::{Context, Result, bail};
+use gateway_bench::http::SERVED;
 use gateway_bench::order::{WEBSOCKET_ACCEPT, WEBSOCKET_KEY};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
@@ -9,15 +10,15 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 pub(crate) enum Reply {
     /// So many bytes.
     Bytes(u64),
-    /// The head that came.
+    /// The head that came, and how many came before it on its connection.
     Seen(Vec<u8>),
     /// A WebSocket begins.
     Upgrade,
 }
 
 impl Reply {
-    /// To a request with this path, Sec-WebSocket-Key and whole head.
-    pub(crate) fn to(path: &str, key: Option<&[u8]>, head: &[u8]) -> Result<Self> {
+    /// To a request with this path, Sec-WebSocket-Key and whole head, that came after `served` others.
+    pub(crate) fn to(path: &str, key: Option<&[u8]>, head: &[u8], served: u64) -> Result<Self> {
         let (before, last) = path.rsplit_once('/').context("a path without a slash")?;
         if last == "echo" {
             if key != Some(WEBSOCKET_KEY.as_bytes()) {
@@ -26,7 +27,8 @@ impl Reply {
             return Ok(Self::Upgrade);
         }
         if last == "seen" {
-            return Ok(Self::Seen(head.to_vec()));
+            let served = format!("{SERVED}: {served}\r\n");
+            return Ok(Self::Seen([head, served.as_bytes()].concat()));
         }
         if before.ends_with("/bytes") {
             return Ok(Self::Bytes(last.parse().context("a number of bytes")?));
@@ -88,14 +90,17 @@ mod tests {
 
     #[test]
     fn the_end_of_the_path_decides() {
-        let to = |path| Reply::to(path, None, b"head").ok();
+        let to = |path| Reply::to(path, None, b"head\r\n", 3).ok();
         assert_eq!(to("/bytes/1024"), Some(Reply::Bytes(1024)));
         assert_eq!(to("/__api__/v1/bytes/7"), Some(Reply::Bytes(7)));
         assert_eq!(to("/bytes/many"), None);
-        assert_eq!(to("/seen"), Some(Reply::Seen(b"head".to_vec())));
+        assert_eq!(
+            to("/seen"),
+            Some(Reply::Seen(b"head\r\nbench-served: 3\r\n".to_vec()))
+        );
         assert_eq!(to("/upload"), Some(Reply::Bytes(1)));
         assert_eq!(to("/echo"), None);
-        let upgrade = Reply::to("/a/echo", Some(WEBSOCKET_KEY.as_bytes()), b"");
+        let upgrade = Reply::to("/a/echo", Some(WEBSOCKET_KEY.as_bytes()), b"", 0);
         assert_eq!(upgrade.ok(), Some(Reply::Upgrade));
     }
 

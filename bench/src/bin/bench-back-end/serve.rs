@@ -12,8 +12,9 @@ use crate::websocket;
 /// Serves it to its end.
 pub(crate) async fn run(mut io: impl AsyncRead + AsyncWrite + Unpin) -> Result<()> {
     let mut buffer = BytesMut::new();
+    let mut served = 0;
     loop {
-        let Some((length, reply)) = request(&mut buffer)? else {
+        let Some((length, reply)) = request(&mut buffer, served)? else {
             match read_more(&mut io, &mut buffer).await {
                 // A proxy may end an idle connection in whatever way it likes.
                 Err(error) if buffer.is_empty() && error.is_end() => return Ok(()),
@@ -23,14 +24,16 @@ pub(crate) async fn run(mut io: impl AsyncRead + AsyncWrite + Unpin) -> Result<(
         };
         skip(&mut io, &mut buffer, length).await?;
         reply.write(&mut io).await?;
+        served += 1;
         if reply == Reply::Upgrade {
             return websocket::echo(io, buffer).await;
         }
     }
 }
 
-/// Takes a whole head from the buffer: how its body ends, and what is answered.
-fn request(buffer: &mut BytesMut) -> Result<Option<(Length, Reply)>> {
+/// Takes a whole head from the buffer: how its body ends, and what is answered. `served` requests
+/// came before it.
+fn request(buffer: &mut BytesMut, served: u64) -> Result<Option<(Length, Reply)>> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS];
     let mut request = httparse::Request::new(&mut fields);
     let httparse::Status::Complete(len) = request.parse(buffer)? else {
@@ -44,7 +47,7 @@ fn request(buffer: &mut BytesMut) -> Result<Option<(Length, Reply)>> {
     let path = request.path.context("no path")?;
     let key = find(request.headers, "sec-websocket-key");
     let head = buffer.get(..len).unwrap_or_default();
-    let reply = Reply::to(path, key, head)?;
+    let reply = Reply::to(path, key, head, served)?;
     buffer.advance(len);
     Ok(Some((length, reply)))
 }
