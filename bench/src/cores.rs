@@ -12,6 +12,15 @@ pub(crate) struct Cores {
     rest: usize,
 }
 
+/// What a subject may use.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Share {
+    /// The generator's core too.
+    Both,
+    /// Its own core.
+    Own,
+}
+
 impl Cores {
     /// The first two that this process may use. It moves to the second.
     pub(crate) fn take() -> Result<Self> {
@@ -20,22 +29,27 @@ impl Cores {
         let (Some(subject), Some(rest)) = (allowed.next(), allowed.next()) else {
             bail!("a benchmark needs two cores: one for the proxy, one for everything else");
         };
-        enter(rest)?;
+        enter(&[rest])?;
         Ok(Self { subject, rest })
     }
 
-    /// Starts a subject on its core, where all its threads and children stay.
-    pub(crate) fn spawn_subject(self, command: &mut Command) -> Result<Child> {
-        enter(self.subject)?;
+    /// Starts a subject on its core, or on both, where all its threads and children stay.
+    pub(crate) fn spawn_subject(self, command: &mut Command, share: Share) -> Result<Child> {
+        match share {
+            Share::Both => enter(&[self.subject, self.rest])?,
+            Share::Own => enter(&[self.subject])?,
+        }
         let child = command.spawn();
-        enter(self.rest)?;
+        enter(&[self.rest])?;
         let program = command.get_program().display().to_string();
         child.with_context(|| format!("cannot start {program}"))
     }
 }
 
-fn enter(core: usize) -> Result<()> {
-    let mut cores = CpuSet::new();
-    cores.set(core);
-    sched_setaffinity(None, &cores).with_context(|| format!("cannot move to core {core}"))
+fn enter(cores: &[usize]) -> Result<()> {
+    let mut set = CpuSet::new();
+    for &core in cores {
+        set.set(core);
+    }
+    sched_setaffinity(None, &set).with_context(|| format!("cannot move to the cores {cores:?}"))
 }

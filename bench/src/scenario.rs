@@ -31,8 +31,8 @@ pub(crate) struct Scenario {
     /// Whether it can be run against a deployment, whose path is then the URL's.
     #[serde(default)]
     pub(crate) deployment: bool,
-    /// Who can do it; all by default.
-    #[serde(default = "Kind::all")]
+    /// Who does it.
+    #[serde(default = "Kind::usual")]
     pub(crate) subjects: Vec<Kind>,
     /// How the subject reaches the back-end.
     #[serde(default)]

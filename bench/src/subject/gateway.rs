@@ -6,20 +6,20 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::process::tied;
-use super::{Link, Setting, own};
+use super::{Kind, Link, Setting, own};
 use crate::place;
 use crate::tls::BACK_END_NAME;
 
-pub(super) fn command(setting: &Setting<'_>, listen: SocketAddr) -> Result<Command> {
-    let text = config(setting, listen, place::free_address()?);
-    let path = setting.place.write("gateway.toml", &text)?;
+pub(super) fn command(kind: Kind, setting: &Setting<'_>, listen: SocketAddr) -> Result<Command> {
+    let text = config(kind, setting, listen, place::free_address()?);
+    let path = setting.place.write(&format!("{kind}.toml"), &text)?;
     let mut command = tied(&own(setting, PROGRAM));
     command.args(["run", "--config"]).arg(path);
     Ok(command)
 }
 
 /// Paths in it are relative to its own directory.
-fn config(setting: &Setting<'_>, listen: SocketAddr, admin: SocketAddr) -> String {
+fn config(kind: Kind, setting: &Setting<'_>, listen: SocketAddr, admin: SocketAddr) -> String {
     let back_end = setting.back_end;
     let pool = match setting.link {
         Link::Mutual => format!(
@@ -42,7 +42,7 @@ drain = "0s"
 address = "{admin}"
 
 [log]
-access = "./{ACCESS_LOG}"
+access = "./{kind}-access.log"
 level = "warn"
 
 [limits]
@@ -78,5 +78,4 @@ discovery_per_minute = 1000000      # likewise
     )
 }
 
-pub(super) const ACCESS_LOG: &str = "gateway-access.log";
 pub(super) const PROGRAM: &str = "connect-gateway";

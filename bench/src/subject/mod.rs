@@ -19,17 +19,20 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 
 pub(crate) use self::process::{Process, first_line, installed};
-use crate::cores::Cores;
+use crate::cores::{Cores, Share};
 use crate::place::{self, Place};
 use crate::scenario::Logins;
 use crate::target::Target;
 
 /// Which proxy.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
     /// Ours.
     Gateway,
+    /// Ours with a worker on each core.
+    #[serde(rename = "gateway-2-workers")]
+    GatewayTwoWorkers,
     /// The bare loop.
     Floor,
     /// nginx.
@@ -72,9 +75,22 @@ pub(crate) struct Setting<'a> {
 }
 
 impl Kind {
-    /// Every one.
+    /// Every one, in the order of reports: the ratios are the first one's.
     pub(crate) fn all() -> Vec<Self> {
-        vec![Self::Gateway, Self::Floor, Self::Nginx, Self::Haproxy]
+        vec![
+            Self::Gateway,
+            Self::GatewayTwoWorkers,
+            Self::Floor,
+            Self::Nginx,
+            Self::Haproxy,
+        ]
+    }
+
+    /// Those that are compared unless a scenario says otherwise.
+    pub(crate) fn usual() -> Vec<Self> {
+        let mut all = Self::all();
+        all.retain(|&kind| kind != Self::GatewayTwoWorkers);
+        all
     }
 
     /// As reports have it.
@@ -82,29 +98,46 @@ impl Kind {
         match self {
             Self::Floor => "floor",
             Self::Gateway => "gateway",
+            Self::GatewayTwoWorkers => "gateway-2-workers",
             Self::Haproxy => "haproxy",
             Self::Nginx => "nginx",
         }
     }
 
-    /// What is run, in one line; an error names the Debian package that is missing.
-    pub(crate) fn version(self, programs: &Path) -> Result<String> {
+    /// What is run, in one line, unless another's says it; an error names the Debian package that is
+    /// missing.
+    pub(crate) fn version(self, programs: &Path) -> Result<Option<String>> {
         match self {
             Self::Floor => Ok("floor: the bare loop, of the same source as the gateway".to_owned()),
             Self::Gateway => first_line(&programs.join(gateway::PROGRAM), "version"),
+            Self::GatewayTwoWorkers => return Ok(None),
             Self::Haproxy => first_line(&installed("haproxy", "haproxy")?, "-v"),
             Self::Nginx => first_line(&installed("nginx", "nginx")?, "-v"),
         }
+        .map(Some)
     }
 
     /// Its access log, among the files of a run.
-    const fn access_log(self) -> Option<&'static str> {
+    fn access_log(self) -> Option<String> {
         match self {
             Self::Floor => None,
-            Self::Gateway => Some(gateway::ACCESS_LOG),
             // Its standard output.
-            Self::Haproxy => Some("haproxy.log"),
-            Self::Nginx => Some(nginx::ACCESS_LOG),
+            Self::Haproxy => Some(self.log()),
+            Self::Gateway | Self::GatewayTwoWorkers | Self::Nginx => {
+                Some(format!("{self}-access.log"))
+            }
+        }
+    }
+
+    /// What it prints.
+    fn log(self) -> String {
+        format!("{self}.log")
+    }
+
+    const fn share(self) -> Share {
+        match self {
+            Self::GatewayTwoWorkers => Share::Both,
+            Self::Floor | Self::Gateway | Self::Haproxy | Self::Nginx => Share::Own,
         }
     }
 }
@@ -119,19 +152,21 @@ impl Subject {
     /// Starts it on its core, waits until it serves, and has it show that it does its job.
     pub(crate) fn start(kind: Kind, setting: &Setting<'_>) -> Result<Self> {
         let listen = place::free_address()?;
-        let access_log = kind.access_log().map(|name| setting.place.path(name));
+        let access_log = kind.access_log();
+        let access_log = access_log.map(|name| setting.place.path(&name));
         // Of an earlier one of its kind; they grow by gigabytes.
         if let Some(file) = &access_log {
             access_log::remove(file)?;
         }
         let command = match kind {
             Kind::Floor => floor::command(setting, listen),
-            Kind::Gateway => gateway::command(setting, listen)?,
+            Kind::Gateway | Kind::GatewayTwoWorkers => gateway::command(kind, setting, listen)?,
             Kind::Haproxy => haproxy::command(setting, listen)?,
             Kind::Nginx => nginx::command(setting, listen)?,
         };
-        let log = setting.place.path(&format!("{kind}.log"));
-        let mut process = Process::start(kind.name(), command, log, setting.cores)?;
+        let log = setting.place.path(&kind.log());
+        let cores = (setting.cores, kind.share());
+        let mut process = Process::start(kind.name(), command, log, cores)?;
         let target = Target::local(listen, setting.place.path("ca.pem"));
         wait(&mut process, &target)?;
         let chain = setting.place.path("server.pem");

@@ -62,7 +62,7 @@ http {{
         '"received":$request_length,"sent":$body_bytes_sent,"took":$request_time,'
         '"user":"$visitor","back_end":"$upstream_addr","back_end_status":"$upstream_status",'
         '"back_end_took":"$upstream_response_time"}}';
-    access_log {ACCESS_LOG} json buffer=64k flush=1s;
+    access_log nginx-access.log json buffer=64k flush=1s;
 
     map_hash_bucket_size 128;
     map $http_authorization $visitor {{
@@ -126,5 +126,3 @@ http {{
 "#
     )
 }
-
-pub(super) const ACCESS_LOG: &str = "nginx-access.log";

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::cores::Cores;
+use crate::cores::{Cores, Share};
 
 /// A running one. Dropped, it is ended.
 pub(crate) struct Process {
@@ -19,18 +19,18 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts it on the subjects' core; what it prints goes to `log`.
+    /// Starts it on its share of the cores; what it prints goes to `log`.
     pub(crate) fn start(
         name: &'static str,
         mut command: Command,
         log: PathBuf,
-        cores: Cores,
+        (cores, share): (Cores, Share),
     ) -> Result<Self> {
         let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let output = file.try_clone().context("cannot share a log file")?;
         // The floor ends with its standard input.
         command.stdin(Stdio::piped()).stdout(output).stderr(file);
-        let child = cores.spawn_subject(&mut command)?;
+        let child = cores.spawn_subject(&mut command, share)?;
         Ok(Self { name, child, log })
     }
 
