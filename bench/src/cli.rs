@@ -1,6 +1,6 @@
 //! The command line of `gateway-bench`, which `cargo xtask bench` fills in.
 
-use std::path::PathBuf;
+use std::path::{self, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
@@ -81,7 +81,9 @@ fn run(cli: &Cli) -> Result<()> {
     let all = Scenario::all(&cli.scenarios)?;
     let wanted = chosen(cli, &all)?;
     allow_descriptors()?;
-    let place = Place::make(&cli.out.join("run"))?;
+    // Absolute: some subjects are started in that directory.
+    let out = path::absolute(&cli.out).context("no working directory")?;
+    let place = Place::make(&out.join("run"))?;
     let mut facts = vec![
         machine::describe()?,
         format!(

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context, Result};
+use gateway_bench::http::HttpError;
 use gateway_bench::tls::{self, Pair};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
@@ -81,7 +82,11 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>) {
             Ok((stream, _)) => {
                 let tls = tls.clone();
                 spawn_local(async move {
-                    if let Err(error) = serve(stream, tls).await {
+                    // A proxy may go in whatever way it likes, also in the middle of an answer: the
+                    // generator tells what is an error.
+                    if let Err(error) = serve(stream, tls).await
+                        && !error.downcast_ref().is_some_and(HttpError::is_end)
+                    {
                         eprintln!("bench-back-end: {error:#}");
                     }
                 });

@@ -1,7 +1,7 @@
 //! What is answered.
 
 use anyhow::{Context, Result, bail};
-use gateway_bench::http::SERVED;
+use gateway_bench::http::{HttpError, SERVED};
 use gateway_bench::order::{WEBSOCKET_ACCEPT, WEBSOCKET_KEY};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
@@ -37,7 +37,7 @@ impl Reply {
     }
 
     /// Writes it, in one piece if it is small.
-    pub(crate) async fn write(&self, io: &mut (impl AsyncWrite + Unpin)) -> Result<()> {
+    pub(crate) async fn write(&self, io: &mut (impl AsyncWrite + Unpin)) -> Result<(), HttpError> {
         match self {
             Self::Bytes(len) => {
                 let mut out = head(*len);

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use bytes::{Buf, BytesMut};
-use gateway_bench::http::{FIELDS, Length, find, read_more};
+use gateway_bench::http::{FIELDS, HttpError, Length, find, read_more};
 use tokio::io::{AsyncRead, AsyncWrite};
 use wire::h1::{Chunked, ChunkedDecoder};
 
@@ -16,8 +16,7 @@ pub(crate) async fn run(mut io: impl AsyncRead + AsyncWrite + Unpin) -> Result<(
     loop {
         let Some((length, reply)) = request(&mut buffer, served)? else {
             match read_more(&mut io, &mut buffer).await {
-                // A proxy may end an idle connection in whatever way it likes.
-                Err(error) if buffer.is_empty() && error.is_end() => return Ok(()),
+                Err(HttpError::Ended) if buffer.is_empty() => return Ok(()),
                 done => done?,
             }
             continue;
