@@ -33,8 +33,8 @@ pub(crate) struct Options {
         default_value = "nginx,haproxy"
     )]
     against: Vec<Peer>,
-    /// Load this deployment, instead of what would be started here:
-    /// https://[NAME:PASSWORD@]HOST[:PORT][/PATH].
+    /// Load this deployment, instead of what would be started here: an `https` URL, with
+    /// `NAME:PASSWORD@` before the host if it asks for a login.
     #[arg(long, conflicts_with = "against")]
     url: Option<OsString>,
 }
