@@ -4,15 +4,12 @@
 use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{DupFlags, Errno, dup3};
-use rustix::net::{SocketFlags, accept_with};
-use socket2::SockRef;
+use rustix::io::Errno;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::yield_now;
 use tokio::time::Instant;
@@ -27,12 +24,15 @@ use crate::worker::{Worker, connection};
 /// the place of a spare one; without memory that cannot be, and we pause. Connections that were
 /// taken before go on.
 pub(crate) async fn accept(worker: Rc<Worker>, listener: usize, socket: TcpListener) {
-    let mut spare = Spare::of(&socket);
+    let spares = &worker.shared.spares;
     loop {
         match socket.accept().await {
             Ok((stream, peer)) => {
-                spare.replenish(&socket);
-                arrived(&worker, listener, stream, peer);
+                if let Some(stream) = spares.complete(stream) {
+                    arrived(&worker, listener, stream, peer);
+                } else {
+                    refused(&worker, listener, Full::Descriptors);
+                }
             }
             Err(error) => {
                 let shortage = Shortage::of(&error);
@@ -46,7 +46,7 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: usize, socket: TcpListe
                     tracing::warn!(listener, %error, failures, "accept failed");
                 }
                 match shortage {
-                    Shortage::Descriptors if spare.refuse_one(&socket) => {
+                    Shortage::Descriptors if spares.refuse_one(&socket) => {
                         refused(&worker, listener, Full::Descriptors);
                         // A flood of these must not keep the worker from those that it serves.
                         yield_now().await;
@@ -153,52 +153,12 @@ impl Shortage {
 }
 
 /// Whether there is a connection to be accepted. Linux looks for a descriptor first, and says that
-/// there is none even if nobody waits: giving the spare one up then would let another worker's
+/// there is none even if nobody waits: giving a spare one up then would let another worker's
 /// connection have it.
 fn somebody_waits(socket: &TcpListener) -> bool {
     let mut sockets = [PollFd::new(socket, PollFlags::IN)];
     // Should this fail, accepting finds out.
     poll(&mut sockets, Some(&Timespec::default())).map_or(true, |ready| ready > 0)
-}
-
-/// A descriptor that is kept for bad times: a second one of the listening socket, which costs
-/// nothing else.
-struct Spare(Option<OwnedFd>);
-
-impl Spare {
-    fn of(socket: &TcpListener) -> Self {
-        let mut spare = Self(None);
-        spare.replenish(socket);
-        spare
-    }
-
-    /// Makes one if there is none. Should that fail, the next call tries again.
-    fn replenish(&mut self, socket: &TcpListener) {
-        if self.0.is_none() {
-            self.0 = socket.as_fd().try_clone_to_owned().ok();
-        }
-    }
-
-    /// Gives the spare descriptor up for a waiting connection, and resets that. False if nobody
-    /// waits, there was none to give up, or another thread was faster to take it.
-    fn refuse_one(&mut self, socket: &TcpListener) -> bool {
-        let waiting = self.0.take().and_then(|spare| {
-            drop(spare);
-            // Not by tokio, which would want to watch it.
-            accept_with(socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).ok()
-        });
-        let refused = waiting.is_some();
-        if let Some(mut connection) = waiting {
-            // Should this fail, it is closed in the usual way.
-            let _ = SockRef::from(&connection).set_linger(Some(Duration::ZERO));
-            // In one step, so that nobody else gets the number in between.
-            if dup3(socket, &mut connection, DupFlags::CLOEXEC).is_ok() {
-                self.0 = Some(connection);
-            }
-        }
-        self.replenish(socket);
-        refused
-    }
 }
 
 /// How long a listener waits for memory.
@@ -240,18 +200,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_waiting_connection_is_reset_in_the_place_of_the_spare_descriptor() {
+    async fn nobody_waits_before_somebody_connects() {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         assert!(!somebody_waits(&socket));
-        let mut spare = Spare::of(&socket);
-        assert!(!spare.refuse_one(&socket), "nobody waits");
-        assert!(spare.0.is_some());
-        let mut client = std::net::TcpStream::connect(socket.local_addr().unwrap()).unwrap();
+        let _client = std::net::TcpStream::connect(socket.local_addr().unwrap()).unwrap();
         assert!(somebody_waits(&socket));
-        assert!(spare.refuse_one(&socket));
-        assert!(!somebody_waits(&socket));
-        assert!(spare.0.is_some());
-        let error = io::Read::read(&mut client, &mut [0]).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     }
 }

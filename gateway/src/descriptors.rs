@@ -62,8 +62,8 @@ fn needed(config: &Config, workers: usize) -> u64 {
         let most = connections.min(pool.capacity.in_flight.into());
         most.saturating_mul(pool.servers.len() as u64)
     });
-    // A listening socket, a spare descriptor for each, and what a runtime has.
-    let of_worker = 2 * config.listeners.len() as u64 + OF_RUNTIME;
+    // A listening socket for each, a spare descriptor, and what a runtime has.
+    let of_worker = config.listeners.len() as u64 + 1 + OF_RUNTIME;
     let of_workers = (workers as u64).saturating_mul(of_worker);
     resting
         .fold(2 * connections, u64::saturating_add)

@@ -37,6 +37,7 @@ mod shared;
 #[cfg(test)]
 mod simulation;
 mod slice;
+mod spares;
 mod tcp_info;
 mod telemetry;
 mod timer;

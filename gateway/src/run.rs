@@ -20,6 +20,7 @@ use crate::descriptors::Ceiling;
 use crate::guarded::Guarded;
 use crate::listen::{Bound, bind, bind_admin};
 use crate::shared::{AppShared, Front, Shared};
+use crate::spares::Spares;
 use crate::telemetry::{AccessLogWriter, Labels, Telemetry};
 use crate::tls::Acceptor;
 use crate::upstream::Backends;
@@ -141,6 +142,7 @@ pub(crate) fn assemble(
         policy: config.policy,
         listeners: fronts,
         ceiling: Ceiling::of_process(),
+        spares: Spares::new(workers),
         workers,
         max_head: config.max_head,
         timeouts: config.timeouts,

@@ -12,6 +12,7 @@ use crate::auth::Authenticator;
 use crate::descriptors::Ceiling;
 use crate::limit::AddressLimit;
 use crate::rates::Rates;
+use crate::spares::Spares;
 use crate::telemetry::Telemetry;
 use crate::tls::Acceptor;
 use crate::upstream::Backends;
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) workers: usize,
     /// Where the table of open files is full for clients.
     pub(crate) ceiling: Ceiling,
+    /// In whose place clients are refused when the table is full for everybody.
+    pub(crate) spares: Spares,
     /// The largest head, in bytes.
     pub(crate) max_head: usize,
     /// Time-outs towards back-ends.

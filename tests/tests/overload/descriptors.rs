@@ -91,6 +91,38 @@ fn without_any_descriptor_nothing_spins_and_nobody_waits() {
 }
 
 #[test]
+fn spare_descriptors_that_were_lost_come_before_clients() {
+    let backend = Backend::recording();
+    let gateway = Setup::connect(&backend)
+        .line("gateway", "workers = 2")
+        .start();
+    let mut served: Vec<_> = (0..40).map(|_| admitted(&gateway)).collect();
+    let still = Duration::from_millis(200);
+    let before = poll::settled("its descriptors", still, || {
+        open_descriptors(&gateway).len()
+    });
+
+    // What is given up lies above the limit: its place is lost, and nobody can be refused.
+    limit_descriptors(&gateway, 3);
+    let mut waiting: Vec<_> = (0..6).map(|_| connect(&gateway, 2).unwrap()).collect();
+    poll::until("all spare ones are lost", || {
+        (open_descriptors(&gateway).len() == before - 2).then_some(())
+    });
+    // Room for one: it is not for the first who is accepted, while all others wait.
+    let most = first_free(&gateway) + 1;
+    limit_descriptors(&gateway, most);
+    for (number, tcp) in waiting.iter_mut().enumerate() {
+        assert!(
+            is_refused(tcp, poll::patience()),
+            "connection {number} waits"
+        );
+    }
+    for client in &mut served {
+        client.ask(&Request::get("/").by(&ALICE)).expect(200);
+    }
+}
+
+#[test]
 fn the_limit_is_raised_and_too_low_a_one_is_told() {
     let backend = Backend::recording();
     let prepared = Setup::connect(&backend)
@@ -124,17 +156,22 @@ fn the_limit_is_raised_and_too_low_a_one_is_told() {
 
 /// The lowest number that no descriptor has: the next one gets it.
 fn first_free(gateway: &Gateway) -> u64 {
+    let open = open_descriptors(gateway);
+    (0..).find(|number| !open.contains(number)).unwrap()
+}
+
+fn open_descriptors(gateway: &Gateway) -> BTreeSet<u64> {
     let names = std::fs::read_dir(format!("/proc/{}/fd", gateway.pid())).unwrap();
     let number = |name: std::fs::DirEntry| name.file_name().to_str().unwrap().parse();
-    let open: BTreeSet<u64> = names.map(|name| number(name.unwrap()).unwrap()).collect();
-    (0..).find(|number| !open.contains(number)).unwrap()
+    names.map(|name| number(name.unwrap()).unwrap()).collect()
 }
 
 fn limit_descriptors(gateway: &Gateway, count: u64) {
     let pid = i32::try_from(gateway.pid()).unwrap();
     let limit = Rlimit {
         current: Some(count),
-        maximum: Some(count),
+        // Enough to be raised to again, by whoever may not raise this.
+        maximum: Some(1024),
     };
     prlimit(Pid::from_raw(pid), Resource::Nofile, limit).unwrap();
 }
