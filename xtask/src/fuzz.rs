@@ -26,6 +26,7 @@ pub(crate) enum Target {
     Decision,
     Packet,
     ProxyProtocol,
+    Record,
     RequestHead,
     Websocket,
 }

@@ -1,0 +1,189 @@
+//! The handshake, by rustls, up to where our records begin.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::{Buf, BytesMut};
+use rustls::ServerConfig;
+use rustls::kernel::KernelConnection;
+use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
+use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus};
+
+use crate::{HEADER, Session};
+
+/// A server's handshake. rustls is shown no record beyond the client's last of the handshake: all
+/// that follow are the [`Session`]'s.
+pub struct Handshake {
+    connection: UnbufferedServerConnection,
+    /// How much of what was received rustls has been shown; whole records, and at most one that
+    /// is not.
+    shown: usize,
+    /// How much of that are whole records.
+    whole: usize,
+    /// Whether rustls has taken or said anything.
+    begun: bool,
+}
+
+/// How far a handshake is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It is complete.
+    Done,
+    /// The client has to send more, once it has what was written.
+    NeedMore,
+}
+
+/// A handshake that does not go on.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum HandshakeError {
+    /// The first message did not please, and nothing was said yet: all that was received is still
+    /// there, for a configuration that knows more versions.
+    #[error("{0}")]
+    First(rustls::Error),
+    /// It has failed. The alert was written.
+    #[error("{0}")]
+    Later(rustls::Error),
+}
+
+impl Handshake {
+    /// A handshake that has not begun. `config` should know TLS 1.3 only, and must let its secrets
+    /// be extracted.
+    ///
+    /// # Errors
+    ///
+    /// rustls does not take the configuration.
+    pub fn new(config: Arc<ServerConfig>) -> Result<Self, rustls::Error> {
+        Ok(Self {
+            connection: UnbufferedServerConnection::new(config)?,
+            shown: 0,
+            whole: 0,
+            begun: false,
+        })
+    }
+
+    /// Takes what it can use off `received`, and appends what is to be sent to `out`, which the
+    /// caller has to send before it waits for more. What is left of `received` when the handshake
+    /// is done belongs to the session.
+    ///
+    /// # Errors
+    ///
+    /// The handshake does not go on.
+    pub fn advance(
+        &mut self,
+        received: &mut BytesMut,
+        out: &mut Vec<u8>,
+    ) -> Result<Step, HandshakeError> {
+        self.show_more(received);
+        loop {
+            let shown = received.get_mut(..self.shown).unwrap_or_default();
+            let UnbufferedStatus { discard, state, .. } =
+                self.connection.process_tls_records(shown);
+            let next = match state {
+                Ok(ConnectionState::EncodeTlsData(data)) => encode(data, out).map(|()| Next::Again),
+                Ok(ConnectionState::TransmitTlsData(sent)) => {
+                    // As far as rustls is concerned: it is in `out`.
+                    sent.done();
+                    Ok(Next::Again)
+                }
+                Ok(ConnectionState::BlockedHandshake | ConnectionState::WriteTraffic(_)) => {
+                    Ok(Next::Judge)
+                }
+                // Payload, early or not, and the end of the stream cannot come before the end of
+                // the handshake.
+                Ok(_) => Err(rustls::Error::HandshakeNotComplete),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = next {
+                if !self.begun && out.is_empty() {
+                    return Err(HandshakeError::First(error));
+                }
+                self.encode_alert(out);
+                return Err(HandshakeError::Later(error));
+            }
+            self.begun |= discard > 0 || !out.is_empty();
+            received.advance(discard);
+            self.shown = self.shown.saturating_sub(discard);
+            self.whole = self.whole.saturating_sub(discard);
+            if matches!(next, Ok(Next::Again)) {
+                continue;
+            }
+            if !self.connection.is_handshaking() {
+                return Ok(Step::Done);
+            }
+            if !self.show_more(received) {
+                return Ok(Step::NeedMore);
+            }
+        }
+    }
+
+    /// The records that follow.
+    ///
+    /// # Errors
+    ///
+    /// The handshake is not done, or not of TLS 1.3.
+    pub fn finish(self) -> Result<Session<KernelConnection<ServerConnectionData>>, rustls::Error> {
+        let (secrets, kernel) = self.connection.dangerous_into_kernel_connection()?;
+        let unusable = |error| rustls::Error::General(format!("{error}"));
+        Session::new(&secrets, kernel).map_err(unusable)
+    }
+
+    /// Shows rustls the next record, or what there is of it, because it may already be wrong; false
+    /// if there is nothing new.
+    fn show_more(&mut self, received: &[u8]) -> bool {
+        let before = self.shown;
+        let rest = received.get(self.whole..).unwrap_or_default();
+        let record = rest
+            .first_chunk::<HEADER>()
+            .map(|&[_, _, _, high, low]| HEADER + usize::from(u16::from_be_bytes([high, low])));
+        match record {
+            Some(length) if length <= rest.len() => {
+                self.whole += length;
+                self.shown = self.whole;
+            }
+            _ => self.shown = received.len(),
+        }
+        self.shown > before
+    }
+
+    /// Appends the alert that rustls has for its error, if any.
+    fn encode_alert(&mut self, out: &mut Vec<u8>) {
+        loop {
+            let UnbufferedStatus { state, .. } = self.connection.process_tls_records(&mut []);
+            // Anything but an alert is the error that is being reported, said again.
+            let Ok(ConnectionState::EncodeTlsData(data)) = state else {
+                return;
+            };
+            if encode(data, out).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake").finish_non_exhaustive()
+    }
+}
+
+enum Next {
+    Again,
+    Judge,
+}
+
+fn encode(
+    mut data: EncodeTlsData<'_, ServerConnectionData>,
+    out: &mut Vec<u8>,
+) -> Result<(), rustls::Error> {
+    // Asked without room, it says how much it needs.
+    let Err(EncodeError::InsufficientSize(needed)) = data.encode(&mut []) else {
+        return Err(rustls::Error::EncryptError);
+    };
+    let start = out.len();
+    out.resize(start + needed.required_size, 0);
+    let room = out.get_mut(start..).unwrap_or_default();
+    match data.encode(room) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(rustls::Error::EncryptError),
+    }
+}

@@ -1,0 +1,9 @@
+//! Our records against stock rustls as the peer, and as the oracle.
+
+mod alike;
+mod ends;
+mod faults;
+mod handshakes;
+mod streams;
+mod support;
+mod updates;
