@@ -37,7 +37,10 @@ impl Buffers {
         size: Size,
     ) -> io::Result<usize> {
         poll_fn(|cx| {
-            self.make_room(buffer, room, size);
+            // What was received already has its memory.
+            if !transport.has_received() {
+                self.make_room(buffer, room, size);
+            }
             let polled = transport.poll_read(cx, buffer);
             if polled.is_pending() {
                 self.give_back(buffer);

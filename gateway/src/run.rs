@@ -103,7 +103,7 @@ pub(crate) fn assemble(
     let mut diagnostics = Vec::new();
     let mut fronts = Vec::new();
     for listener in &config.listeners {
-        match Acceptor::new(&listener.certificates) {
+        match Acceptor::new(&listener.certificates, config.tls_records) {
             Ok(acceptor) => fronts.push(Arc::new(Front::new(listener, acceptor))),
             Err(found) => diagnostics.extend(found),
         }

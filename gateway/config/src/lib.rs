@@ -39,6 +39,8 @@ pub struct Config {
     pub drain: Duration,
     /// The largest head, in bytes.
     pub max_head: usize,
+    /// Who seals and opens clients' TLS 1.3 records.
+    pub tls_records: TlsRecords,
     /// Where metrics and health are served, and where the key stands.
     pub admin: (SocketAddr, Origin),
     /// Logs.
@@ -57,6 +59,15 @@ pub struct Config {
     pub policy: Policy,
     /// What the guard enforces; `None`: there is no guard.
     pub guard: Option<Guard>,
+}
+
+/// Who seals and opens clients' TLS 1.3 records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsRecords {
+    /// The gateway, in place.
+    Own,
+    /// rustls.
+    Stock,
 }
 
 /// Logs.

@@ -65,6 +65,7 @@ pub(crate) fn config(mut root: Section<'_>) -> Result<Config, Missing> {
         workers: gateway.workers,
         drain: gateway.drain,
         max_head: gateway.max_head,
+        tls_records: gateway.tls_records,
         admin: admin?,
         log: log?,
         timeouts: timeouts?.backend,

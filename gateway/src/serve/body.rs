@@ -62,7 +62,11 @@ impl Flow<'_> {
         // back while we wait for more.
         let mut flushed = true;
         loop {
-            let ended = self.decode(&mut out)?;
+            let mut ended = self.decode(&mut out)?;
+            // One write for all that has come, and not one for each TLS record.
+            while !ended && !out.is_full() && self.from.take_received(self.buffer) {
+                ended = self.decode(&mut out)?;
+            }
             let more_to_decode = out.is_full() && !ended;
             if !out.is_empty() {
                 flushed = false;

@@ -12,7 +12,8 @@ use rustls::sign::SingleCertAndKey;
 use tokio::net::TcpStream;
 
 use super::socket::Socket;
-use super::{Io, Transport, certified_key, provider};
+use super::stock::Stock;
+use super::{Transport, certified_key, provider};
 
 /// Makes a [`Transport`] of a connected socket, as one server demands it.
 #[derive(Clone)]
@@ -51,7 +52,7 @@ impl Connector {
             Self::Plain => Ok(Transport::plain(stream)),
             Self::Tls { config, name } => {
                 let stream = config.connect(name.clone(), Socket::new(stream)).await?;
-                Ok(Transport::new(Io::Client(Box::new(stream))))
+                Ok(Transport::stock(Stock::Client(Box::new(stream))))
             }
         }
     }

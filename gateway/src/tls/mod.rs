@@ -1,19 +1,21 @@
 //! The one place that knows TLS: a [`Transport`] reads plaintext into the caller's buffer and
 //! writes plaintext from the caller's slices, whatever lies beneath.
 //!
-//! Stock rustls for now; the record layer is to be replaced behind these signatures
+//! Two kinds lie beneath: a client's TLS 1.3 connection has records of our own, all else is stock
 //! (ARCHITECTURE.md, "TLS").
 
 mod client;
+mod records;
 mod server;
 mod socket;
+mod stock;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
@@ -22,10 +24,12 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 pub(crate) use server::Acceptor;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 
+use self::records::Records;
 use self::socket::Socket;
+use self::stock::Stock;
 use crate::outgoing::Outgoing;
 use crate::tcp_info::{Traffic, traffic};
 
@@ -40,19 +44,18 @@ pub(crate) struct Transport {
 
 #[derive(Debug)]
 enum Io {
-    Client(Box<tokio_rustls::client::TlsStream<Socket>>),
-    Plain(Socket),
-    Server(Box<tokio_rustls::server::TlsStream<Socket>>),
+    Records(Box<Records>),
+    Stock(Stock),
 }
 
 impl Transport {
     /// Plain TCP.
     pub(crate) fn plain(stream: TcpStream) -> Self {
-        Self::new(Io::Plain(Socket::new(stream)))
+        Self::stock(Stock::Plain(Socket::new(stream)))
     }
 
-    /// Reads what is there into the spare capacity of `buffer`, which must not be zero; 0 at the
-    /// end of the stream.
+    /// Reads what is there behind what `buffer` holds; 0 at the end of the stream. It needs spare
+    /// capacity, unless [`Transport::has_received`].
     pub(crate) async fn read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
         poll_fn(|cx| self.poll_read(cx, buffer)).await
     }
@@ -63,8 +66,28 @@ impl Transport {
         cx: &mut Context<'_>,
         buffer: &mut BytesMut,
     ) -> Poll<io::Result<usize>> {
-        // The future of `read_buf` keeps nothing between polls, so it can be made anew each time.
-        self.with(|io| pin!(io.read_buf(buffer)).poll(cx))
+        self.with(|io| match io {
+            Io::Records(io) => io.poll_read(cx, buffer),
+            // The future of `read_buf` keeps nothing between polls, so it can be made anew each time.
+            Io::Stock(io) => pin!(io.read_buf(buffer)).poll(cx),
+        })
+    }
+
+    /// Whether something was received and not yet handed out, with memory of its own.
+    pub(crate) fn has_received(&self) -> bool {
+        self.with(|io| match io {
+            Io::Records(io) => !io.is_empty(),
+            Io::Stock(_) => false,
+        })
+    }
+
+    /// Fills an empty `buffer` with what was received before, without asking the kernel; false if
+    /// nothing is ready. A fault is left for the next read.
+    pub(crate) fn take_received(&self, buffer: &mut BytesMut) -> bool {
+        self.with(|io| match io {
+            Io::Records(io) => io.take_received(buffer),
+            Io::Stock(_) => false,
+        })
     }
 
     /// Waits until the peer has ended its direction or the connection is gone, even if bytes before
@@ -88,27 +111,35 @@ impl Transport {
 
     /// Writes what fits of `out`, which must not be empty, and removes it there.
     pub(crate) async fn write_some(&self, out: &mut Outgoing) -> io::Result<()> {
-        let written = {
-            let mut slices = [IoSlice::new(&[]); Outgoing::BATCH];
-            let used = out.chunks_vectored(&mut slices);
-            let slices = slices.get(..used).unwrap_or_default();
-            poll_fn(|cx| self.with(|io| Pin::new(io).poll_write_vectored(cx, slices))).await?
-        };
-        if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        out.advance(written);
-        Ok(())
+        poll_fn(|cx| {
+            self.with(|io| match io {
+                Io::Records(io) => io.poll_write(cx, out),
+                Io::Stock(io) => poll_write(io, cx, out),
+            })
+        })
+        .await
     }
 
     /// Hands everything written to the kernel.
     pub(crate) async fn flush(&self) -> io::Result<()> {
-        poll_fn(|cx| self.with(|io| Pin::new(io).poll_flush(cx))).await
+        poll_fn(|cx| {
+            self.with(|io| match io {
+                Io::Records(io) => io.poll_flush(cx),
+                Io::Stock(io) => Pin::new(io).poll_flush(cx),
+            })
+        })
+        .await
     }
 
     /// Ends the sending direction: close_notify where there is TLS, then FIN.
     pub(crate) async fn shutdown(&self) -> io::Result<()> {
-        poll_fn(|cx| self.with(|io| Pin::new(io).poll_shutdown(cx))).await
+        poll_fn(|cx| {
+            self.with(|io| match io {
+                Io::Records(io) => io.poll_shutdown(cx),
+                Io::Stock(io) => Pin::new(io).poll_shutdown(cx),
+            })
+        })
+        .await
     }
 
     /// Whether an idle connection is still usable: open, and nothing has arrived unasked. Asks the
@@ -118,16 +149,16 @@ impl Transport {
     /// nobody asked for is not worth it.
     pub(crate) fn is_quiet(&self) -> bool {
         self.with(|io| match io {
-            Io::Client(io) => {
+            Io::Stock(Stock::Client(io)) => {
                 let (socket, session) = io.get_mut();
                 nothing_received(socket.tcp())
                     && session
                         .process_new_packets()
                         .is_ok_and(|state| state.plaintext_bytes_to_read() == 0)
             }
-            Io::Plain(socket) => nothing_received(socket.tcp()),
+            Io::Stock(Stock::Plain(socket)) => nothing_received(socket.tcp()),
             // A client's connection is never pooled.
-            Io::Server(_) => false,
+            Io::Stock(Stock::Server(_)) | Io::Records(_) => false,
         })
     }
 
@@ -142,9 +173,15 @@ impl Transport {
         self.with(|io| SockRef::from(io.socket().tcp()).set_linger(Some(Duration::ZERO)))
     }
 
-    fn new(io: Io) -> Self {
+    fn records(io: Box<Records>) -> Self {
         Self {
-            io: RefCell::new(io),
+            io: RefCell::new(Io::Records(io)),
+        }
+    }
+
+    fn stock(io: Stock) -> Self {
+        Self {
+            io: RefCell::new(Io::Stock(io)),
         }
     }
 
@@ -156,67 +193,24 @@ impl Transport {
 impl Io {
     fn socket(&self) -> &Socket {
         match self {
-            Self::Client(io) => io.get_ref().0,
-            Self::Plain(io) => io,
-            Self::Server(io) => io.get_ref().0,
+            Self::Records(io) => io.socket(),
+            Self::Stock(io) => io.socket(),
         }
     }
 }
 
-impl AsyncRead for Io {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut tokio::io::ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Client(io) => Pin::new(io).poll_read(cx, buf),
-            Self::Plain(io) => Pin::new(io).poll_read(cx, buf),
-            Self::Server(io) => Pin::new(io).poll_read(cx, buf),
-        }
+fn poll_write(io: &mut Stock, cx: &mut Context<'_>, out: &mut Outgoing) -> Poll<io::Result<()>> {
+    let written = {
+        let mut slices = [IoSlice::new(&[]); Outgoing::BATCH];
+        let used = out.chunks_vectored(&mut slices);
+        let slices = slices.get(..used).unwrap_or_default();
+        ready!(Pin::new(io).poll_write_vectored(cx, slices))?
+    };
+    if written == 0 {
+        return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
     }
-}
-
-impl AsyncWrite for Io {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Client(io) => Pin::new(io).poll_write(cx, buf),
-            Self::Plain(io) => Pin::new(io).poll_write(cx, buf),
-            Self::Server(io) => Pin::new(io).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Client(io) => Pin::new(io).poll_flush(cx),
-            Self::Plain(io) => Pin::new(io).poll_flush(cx),
-            Self::Server(io) => Pin::new(io).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Client(io) => Pin::new(io).poll_shutdown(cx),
-            Self::Plain(io) => Pin::new(io).poll_shutdown(cx),
-            Self::Server(io) => Pin::new(io).poll_shutdown(cx),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Client(io) => Pin::new(io).poll_write_vectored(cx, bufs),
-            Self::Plain(io) => Pin::new(io).poll_write_vectored(cx, bufs),
-            Self::Server(io) => Pin::new(io).poll_write_vectored(cx, bufs),
-        }
-    }
+    out.advance(written);
+    Poll::Ready(Ok(()))
 }
 
 /// Whether the kernel holds nothing of an open connection: no bytes, no end, no error.

@@ -188,7 +188,12 @@ impl Setup {
 
     fn text(&self) -> String {
         let mut text = format!("[admin]\naddress = \"{}\"\n", self.admin);
-        for (section, lines) in &self.sections {
+        let mut sections = self.sections.clone();
+        if let Some(records) = std::env::var_os(RECORDS) {
+            let gateway = sections.entry("gateway").or_default();
+            gateway.push(format!("tls_records = {:?}", records.to_string_lossy()));
+        }
+        for (section, lines) in &sections {
             text.push_str(&format!("\n[{section}]\n{}\n", lines.join("\n")));
         }
         let mut listener = |name: &str, address: &str, lines: &[String]| {
@@ -415,3 +420,7 @@ impl App {
         self
     }
 }
+
+/// The environment's name for whose TLS records clients are served: a value of
+/// `gateway.tls_records`, without which it is the default.
+const RECORDS: &str = "GATEWAY_TEST_TLS_RECORDS";

@@ -76,22 +76,27 @@ pub(super) fn run(suite: &mut Suite, workspace: &Workspace, scale: Scale) {
             "--all-features",
         ]))
     });
-    suite.step("tests", |tally| {
+    let tests = || {
         let mut tests = cargo();
         tests
-            .args([
-                "test",
-                "--locked",
-                "--workspace",
-                "--all-features",
-                "--no-fail-fast",
-            ])
+            .args(["test", "--locked", "--all-features", "--no-fail-fast"])
             .env(
                 "GATEWAY_TEST_BIN",
                 workspace.target.join("debug/connect-gateway"),
             )
             .env("GATEWAY_TEST_PYTHON", setup::interpreter(workspace))
             .env("GATEWAY_TEST_SCALE", scale.as_str());
+        tests
+    };
+    suite.step("tests", |tally| test(tests().arg("--workspace"), tally));
+    suite.step("tests on stock TLS records", |tally| {
+        let mut tests = tests();
+        tests
+            .arg("--workspace")
+            .env("GATEWAY_TEST_TLS_RECORDS", "stock");
+        for name in ON_BOTH_RECORDS {
+            tests.args(["--test", name]);
+        }
         test(&mut tests, tally)
     });
     suite.step("demo", |_| demo::check(workspace));
@@ -162,6 +167,16 @@ pub(crate) fn test(command: &mut Command, tally: &mut Tally) -> Result<()> {
     }
     Ok(())
 }
+
+/// The tests for which it matters how bytes come out of TLS.
+const ON_BOTH_RECORDS: [&str; 6] = [
+    "big_bodies",
+    "framing",
+    "idle_memory",
+    "smuggling",
+    "threats",
+    "tunnels",
+];
 
 /// What has a lock file of its own.
 const OTHER_WORKSPACES: [&str; 2] = [ebpf::MANIFEST, fuzz::MANIFEST];

@@ -10,7 +10,7 @@ use super::networks;
 use crate::context::{Context, Missing};
 use crate::raw::Section;
 use crate::value::{Text, Value};
-use crate::{AccessLog, Level, Log, Origin};
+use crate::{AccessLog, Level, Log, Origin, TlsRecords};
 
 pub(super) struct Gateway {
     pub(super) workers: Option<NonZeroUsize>,
@@ -18,6 +18,7 @@ pub(super) struct Gateway {
     pub(super) trusted_proxies: Vec<IpNet>,
     pub(super) spoofed: Spoofed,
     pub(super) max_head: usize,
+    pub(super) tls_records: TlsRecords,
 }
 
 pub(super) fn gateway(mut section: Section<'_>) -> Result<Gateway, Missing> {
@@ -36,6 +37,11 @@ pub(super) fn gateway(mut section: Section<'_>) -> Result<Gateway, Missing> {
     let max_head = section
         .key("max_head")
         .map_or(Ok(64 << 10), |value| max_head(&value));
+    let tls_records = section.choice(
+        "tls_records",
+        Some(TlsRecords::Own),
+        &[("own", TlsRecords::Own), ("stock", TlsRecords::Stock)],
+    );
     section.finish();
     Ok(Gateway {
         workers: workers?,
@@ -43,6 +49,7 @@ pub(super) fn gateway(mut section: Section<'_>) -> Result<Gateway, Missing> {
         trusted_proxies: trusted_proxies?,
         spoofed: spoofed?,
         max_head: max_head?,
+        tls_records: tls_records?,
     })
 }
 

@@ -366,7 +366,7 @@ lanes = { oauth = true, bearer = 1 }
     let here = directory.path("").display().to_string();
     let error = error.replace(&here, "");
     let expected = r#"gateway.toml:2: gateway.workers: expected "auto" or a number from 1 to 1024
-gateway.toml:3: gateway.drian: unknown key: expected one of workers, drain, trusted_proxies, spoofed_headers, max_head
+gateway.toml:3: gateway.drian: unknown key: expected one of workers, drain, trusted_proxies, spoofed_headers, max_head, tls_records
 gateway.toml:6: listener[0].address: expected an address with its port, as "0.0.0.0:443" or "[::]:443"
 gateway.toml:7: listener[0].certificate[0].chain: cannot read absent.pem: No such file or directory (os error 2)
 gateway.toml:7: listener[0].certificate[0].key: encrypted-sec1.key: encrypted private keys are not supported: expected one without a passphrase

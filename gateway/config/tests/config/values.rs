@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gateway_config::{
     AccessLog, AppExtra, AppTimeouts, BackendTimeouts, BodyRate, Capacity, ClientTimeouts, Level,
-    Limits, Log, Method, Rate, ServerAddress, ServerTls,
+    Limits, Log, Method, Rate, ServerAddress, ServerTls, TlsRecords,
 };
 use policy::{Kind, Lane, RateKey, WebOrigin, WebsocketOrigins};
 use rustls_pki_types::ServerName;
@@ -18,6 +18,7 @@ fn a_minimal_configuration_has_safe_defaults() {
     assert_eq!(config.workers, None);
     assert_eq!(config.drain, Duration::from_secs(30));
     assert_eq!(config.max_head, 65_536);
+    assert_eq!(config.tls_records, TlsRecords::Own);
     assert_eq!(config.admin.0, SocketAddr::from(([127, 0, 0, 1], 9145)));
     assert_eq!(
         (config.admin.1.key.as_str(), config.admin.1.line),
@@ -144,6 +145,7 @@ drain = "0s"
 trusted_proxies = ["10.0.0.7", "10.1.0.0/16"]
 spoofed_headers = "reject"
 max_head = 8192
+tls_records = "stock"
 [admin]
 address = "[::1]:0"
 [log]
@@ -286,10 +288,11 @@ pool = "verified"
     let config = directory.load(text).unwrap();
     assert_eq!(config.workers.map(usize::from), Some(3));
     assert_eq!((config.drain, config.max_head), (Duration::ZERO, 8192));
+    assert_eq!(config.tls_records, TlsRecords::Stock);
     assert_eq!(config.admin.0.to_string(), "[::1]:0");
     assert_eq!(
         (config.admin.1.line, config.admin.1.key.as_str()),
-        (9, "admin.address")
+        (10, "admin.address")
     );
     let log = Log {
         access: AccessLog::File(directory.path("access.log")),

@@ -30,6 +30,11 @@ fn values_out_of_bounds() {
             "22: gateway.spoofed_headers",
             "\"strip\" or \"reject\"",
         ),
+        (
+            "[gateway]\ntls_records = \"kernel\"",
+            "22: gateway.tls_records",
+            "\"own\" or \"stock\"",
+        ),
         ("[gateway]\nmax_head = 8191", "22: gateway.max_head", head),
         (
             "[gateway]\nmax_head = \"1025KiB\"",
