@@ -191,7 +191,9 @@ impl Setup {
         let mut sections = self.sections.clone();
         if let Some(records) = std::env::var_os(RECORDS) {
             let gateway = sections.entry("gateway").or_default();
-            gateway.push(format!("tls_records = {:?}", records.to_string_lossy()));
+            if !gateway.iter().any(|line| line.starts_with("tls_records")) {
+                gateway.push(format!("tls_records = {:?}", records.to_string_lossy()));
+            }
         }
         for (section, lines) in &sections {
             text.push_str(&format!("\n[{section}]\n{}\n", lines.join("\n")));

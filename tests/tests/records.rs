@@ -1,0 +1,308 @@
+//! TLS towards clients, by our own records and by rustls's: what a client sees is the same.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a failed step is a failed test"
+)]
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use gateway_tests::harness::{ALICE, Backend, CONNECT, Gateway, Request, Setup, poll};
+use rustls::crypto::aws_lc_rs::{ALL_CIPHER_SUITES, default_provider};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    AlertDescription, ClientConfig, ClientConnection, Error, HandshakeKind, RootCertStore,
+    SupportedCipherSuite,
+};
+
+#[test]
+fn every_version_and_cipher_is_served_and_resumed() {
+    with_each(|site| {
+        let mut versions = [0, 0];
+        for &suite in ALL_CIPHER_SUITES {
+            let config = site.config(suite);
+            for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+                let Some(mut peer) = site.peer(&config) else {
+                    // The certificate's key is not of this cipher suite.
+                    continue;
+                };
+                versions[usize::from(suite.tls13().is_some())] += 1;
+                let body = vec![7; 100_000];
+                peer.send(&Request::post("/upload", &body).by(&ALICE).bytes());
+                assert_eq!(peer.status(), "200");
+                assert_eq!(site.backend.one().body, body, "{suite:?}");
+                assert_eq!(peer.tls.handshake_kind(), Some(kind), "{suite:?}");
+            }
+        }
+        assert!(versions[0] > 0 && versions[1] == 6, "{versions:?}");
+    });
+}
+
+#[test]
+fn a_tampered_record_reaches_nobody() {
+    with_each(|site| {
+        let config = site.config(ALL_CIPHER_SUITES[0]);
+        let request = Request::get("/").by(&ALICE).bytes();
+        for end in [false, true] {
+            let mut peer = site.peer(&config).unwrap();
+            let mut records = peer.sealed(&request);
+            let place = if end { records.len() - 1 } else { 5 };
+            records[place] ^= 1;
+            peer.tcp.write_all(&records).unwrap();
+            // Session tickets come first.
+            let alert = loop {
+                if let Err(error) = peer.read() {
+                    break error;
+                }
+            };
+            assert_eq!(alert, Error::AlertReceived(AlertDescription::BadRecordMac));
+            assert!(site.backend.requests().is_empty());
+        }
+        // The control.
+        let mut peer = site.peer(&config).unwrap();
+        peer.send(&request);
+        assert_eq!(peer.status(), "200");
+        site.backend.take();
+    });
+}
+
+#[test]
+fn keys_are_updated_in_the_middle_of_anything() {
+    with_each(|site| {
+        let config = site.config(ALL_CIPHER_SUITES[0]);
+        let mut peer = site.peer(&config).unwrap();
+        for _ in 0..3 {
+            let body: Vec<u8> = (0..200_000_u32).map(|byte| byte as u8).collect();
+            let message = Request::post("/upload", &body).by(&ALICE).bytes();
+            for part in message.chunks(70_001) {
+                peer.tls.refresh_traffic_keys().unwrap();
+                peer.send(part);
+            }
+            peer.tls.refresh_traffic_keys().unwrap();
+            assert_eq!(peer.status(), "200");
+            assert_eq!(site.backend.one().body, body);
+        }
+    });
+}
+
+#[test]
+fn records_may_be_small_and_come_byte_by_byte() {
+    with_each(|site| {
+        let mut config = ClientConfig::clone(&site.config(ALL_CIPHER_SUITES[0]));
+        config.max_fragment_size = Some(40);
+        let mut peer = site.peer(&Arc::new(config)).unwrap();
+        peer.tcp.set_nodelay(true).unwrap();
+        let message = Request::post("/upload", &[7; 1000]).by(&ALICE).bytes();
+        // The second follows the first without waiting.
+        let records = peer.sealed(&[&message[..], &message].concat());
+        for byte in records {
+            peer.tcp.write_all(&[byte]).unwrap();
+        }
+        for _ in 0..2 {
+            assert_eq!(peer.status(), "200");
+        }
+        let bodies = site.backend.take().into_iter().map(|request| request.body);
+        assert_eq!(bodies.collect::<Vec<_>>(), [[7; 1000], [7; 1000]]);
+    });
+}
+
+#[test]
+fn a_request_may_come_with_the_end_of_the_handshake() {
+    with_each(|site| {
+        let config = site.config(ALL_CIPHER_SUITES[0]);
+        let name = ServerName::try_from(CONNECT).unwrap();
+        let mut tls = ClientConnection::new(config, name).unwrap();
+        let request = Request::get("/early").by(&ALICE).bytes();
+        // Kept by rustls until it has the keys.
+        tls.writer().write_all(&request).unwrap();
+        let mut peer = Peer::over(tls, site.gateway.address());
+        assert_eq!(peer.shake(), Ok(()));
+        assert_eq!(peer.status(), "200");
+        assert_eq!(site.backend.one().target, "/early");
+    });
+}
+
+#[test]
+fn a_handshake_that_fails_is_told_why() {
+    with_each(|site| {
+        let mut config = ClientConfig::clone(&site.config(ALL_CIPHER_SUITES[0]));
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let mut peer = site.unshaken(&Arc::new(config));
+        let alert = Error::AlertReceived(AlertDescription::NoApplicationProtocol);
+        assert_eq!(peer.shake(), Err(alert));
+
+        let mut tcp = TcpStream::connect(site.gateway.address()).unwrap();
+        tcp.set_read_timeout(Some(poll::patience())).unwrap();
+        tcp.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        let mut answer = [0; 7];
+        tcp.read_exact(&mut answer).unwrap();
+        assert_eq!(
+            (answer[0], answer[5]),
+            (21, 2),
+            "no fatal alert: {answer:?}"
+        );
+
+        let failures = "connect_gateway_tls_handshake_failures_total";
+        site.gateway.counted(failures, &[], 2.0);
+        let mut peer = site.peer(&site.config(ALL_CIPHER_SUITES[0])).unwrap();
+        peer.send(&Request::get("/").by(&ALICE).bytes());
+        assert_eq!(peer.status(), "200");
+        site.backend.take();
+    });
+}
+
+/// A gateway with its back-end.
+struct Site {
+    backend: Backend,
+    gateway: Gateway,
+    ca: CertificateDer<'static>,
+}
+
+/// Runs a test on our own records and on rustls's.
+fn with_each(test: impl Fn(&Site)) {
+    for records in ["own", "stock"] {
+        println!("tls_records = {records:?}");
+        let backend = Backend::recording();
+        let line = format!("tls_records = {records:?}");
+        let prepared = Setup::connect(&backend).line("gateway", &line).prepare();
+        let ca = prepared.ca.der();
+        test(&Site {
+            backend,
+            gateway: Gateway::start(prepared),
+            ca,
+        });
+    }
+}
+
+impl Site {
+    fn config(&self, suite: SupportedCipherSuite) -> Arc<ClientConfig> {
+        let mut provider = default_provider();
+        provider.cipher_suites = vec![suite];
+        let version = match suite.tls13() {
+            Some(_) => &TLS13,
+            None => &TLS12,
+        };
+        let mut roots = RootCertStore::empty();
+        roots.add(self.ca.clone()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Arc::new(config)
+    }
+
+    fn unshaken(&self, config: &Arc<ClientConfig>) -> Peer {
+        let name = ServerName::try_from(CONNECT).unwrap();
+        let tls = ClientConnection::new(Arc::clone(config), name).unwrap();
+        Peer::over(tls, self.gateway.address())
+    }
+
+    /// A client after its handshake; `None` if the gateway knows nothing in common.
+    fn peer(&self, config: &Arc<ClientConfig>) -> Option<Peer> {
+        let mut peer = self.unshaken(config);
+        match peer.shake() {
+            Ok(()) => Some(peer),
+            Err(Error::AlertReceived(AlertDescription::HandshakeFailure)) => None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// A client whose records pass through the test's hands.
+struct Peer {
+    tls: ClientConnection,
+    tcp: TcpStream,
+    read: Vec<u8>,
+}
+
+impl Peer {
+    fn over(tls: ClientConnection, address: std::net::SocketAddr) -> Self {
+        let tcp = TcpStream::connect(address).unwrap();
+        tcp.set_read_timeout(Some(poll::patience())).unwrap();
+        Self {
+            tls,
+            tcp,
+            read: Vec::new(),
+        }
+    }
+
+    fn shake(&mut self) -> Result<(), Error> {
+        while self.tls.is_handshaking() {
+            self.write();
+            if self.tls.is_handshaking() {
+                self.read()?;
+            }
+        }
+        self.write();
+        Ok(())
+    }
+
+    fn send(&mut self, payload: &[u8]) {
+        let records = self.sealed(payload);
+        self.tcp.write_all(&records).unwrap();
+    }
+
+    fn sealed(&mut self, payload: &[u8]) -> Vec<u8> {
+        self.tls.set_buffer_limit(None);
+        self.tls.writer().write_all(payload).unwrap();
+        let mut records = Vec::new();
+        while self.tls.wants_write() {
+            self.tls.write_tls(&mut records).unwrap();
+        }
+        records
+    }
+
+    fn write(&mut self) {
+        while self.tls.wants_write() {
+            self.tls.write_tls(&mut self.tcp).unwrap();
+        }
+    }
+
+    /// Reads once; fails the test at an end that no alert explains.
+    fn read(&mut self) -> Result<(), Error> {
+        let count = self.tls.read_tls(&mut self.tcp).unwrap();
+        self.tls.process_new_packets()?;
+        let mut bytes = [0; 4096];
+        loop {
+            match self.tls.reader().read(&mut bytes) {
+                Ok(0) => break,
+                Ok(length) => self.read.extend_from_slice(&bytes[..length]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    assert!(count > 0, "the connection ended");
+                    break;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads an answer without a body. Returns its status.
+    fn status(&mut self) -> String {
+        let end = loop {
+            let end = self.read.windows(4).position(|four| four == b"\r\n\r\n");
+            match end {
+                Some(end) => break end + 4,
+                None => self.read().unwrap(),
+            }
+        };
+        let head: Vec<u8> = self.read.drain(..end).collect();
+        let head = String::from_utf8(head).unwrap();
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("Content-Length: "))
+            .map_or(0, |length| length.parse().unwrap());
+        while self.read.len() < length {
+            self.read().unwrap();
+        }
+        self.read.drain(..length);
+        head["HTTP/1.1 ".len()..][..3].to_owned()
+    }
+}
