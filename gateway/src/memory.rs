@@ -11,7 +11,7 @@ use wire::{Field, Fields};
 use crate::address::AddressBlock;
 use crate::buffers::Size;
 use crate::clock::Moment;
-use crate::{admission, auth, buffers, limit, rates, telemetry, worker};
+use crate::{admission, auth, buffers, limit, rates, telemetry, tls, worker};
 
 /// The sum.
 #[derive(Debug)]
@@ -140,7 +140,7 @@ fn traffic(max_head: usize) -> usize {
 /// What a worker keeps for reuse, and its own view of logins.
 fn of_worker() -> usize {
     let tables = worker::TABLES_KEPT * Fields::MAX * size_of::<Field>();
-    THREAD + buffers::MOST_KEPT + tables + auth::LOCAL_MEMORY
+    THREAD + buffers::MOST_KEPT + tls::KEPT + tables + auth::LOCAL_MEMORY
 }
 
 /// The program, its libraries and configuration, the control thread and telemetry.
@@ -154,7 +154,8 @@ const THREAD: usize = 8 << 20;
 const IDLE: usize = 12 << 10;
 
 /// What one TLS session of rustls holds: 64 KiB to be sent, a record that arrives and one that is
-/// not read yet, all with their overhead.
+/// not read yet, all with their overhead. One of ours holds the first alone: the others lie in the
+/// receive buffers.
 const TLS_BUFFERS: usize = (64 + 2 * 18 + 4) << 10;
 
 /// An exchange's own state.

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
-use record::{Handshake, HandshakeError, OVERHEAD, Received, SealError, Session, Step, room_for};
+use record::{Handshake, HandshakeError, Received, SealError, Session, Step};
 use rustls::ServerConfig;
 use rustls::kernel::KernelConnection;
 use rustls::server::ServerConnectionData;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use self::sealed::Sealed;
+pub(crate) use self::sealed::KEPT;
+use self::sealed::{ALERT, RECORDS, Sealed};
 use super::socket::Socket;
 
 mod sealed;
@@ -148,9 +149,9 @@ impl Records {
         out: &mut impl Buf,
     ) -> Poll<io::Result<()>> {
         ready!(self.poll_flush(cx))?;
-        let (session, room) = (&mut self.session, room_for(RECORDS));
+        let session = &mut self.session;
         self.sealed
-            .append(room, |room| session.seal(out, room))
+            .append(RECORDS, |room| session.seal(out, room))
             .map_err(|error| match error {
                 SealError::Ended => io::ErrorKind::BrokenPipe.into(),
                 SealError::Key(error) => io::Error::other(error),
@@ -206,7 +207,10 @@ impl Records {
             // It may be the last that keeps our memory from being used again.
             *buffer = BytesMut::new();
         }
-        self.received.reserve(missing);
+        // Memory follows what has come: the beginning of a record costs little.
+        if !self.received.try_reclaim(missing) {
+            self.received.reserve(missing.min(GROWTH));
+        }
     }
 }
 
@@ -223,11 +227,8 @@ fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
-/// Full records in one write: 64 KiB of payload, as much as one read takes.
-const RECORDS: usize = 4;
-
-/// An alert, sealed.
-const ALERT: usize = 2 + OVERHEAD;
+/// So much room is made for a record that has begun.
+const GROWTH: usize = 4 * 1024;
 
 /// A ClientHello fits, and a client's last message.
 const HANDSHAKE_READ: usize = 2 * 1024;

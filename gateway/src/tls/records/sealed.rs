@@ -5,6 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use record::{OVERHEAD, room_for};
 use tokio::io::AsyncWrite;
 
 /// What is sealed and not yet written, in memory that is the thread's while there is nothing:
@@ -18,7 +19,8 @@ pub(super) struct Sealed {
 }
 
 impl Sealed {
-    /// Appends what `seal` puts into `room` bytes.
+    /// Appends what `seal` puts into `room` bytes: [`RECORDS`] if nothing waits, and [`ALERT`] once
+    /// behind them.
     pub(super) fn append<E>(
         &mut self,
         room: usize,
@@ -27,11 +29,9 @@ impl Sealed {
         if self.memory.is_empty() {
             self.memory = SPARE.take();
         }
-        let end = self.end + room;
-        if self.memory.len() < end {
-            self.memory.resize(end, 0);
-        }
-        let room = self.memory.get_mut(self.end..end).unwrap_or_default();
+        self.memory.resize(KEPT, 0);
+        let room = self.memory.get_mut(self.end..self.end + room);
+        let room = room.unwrap_or_default();
         self.end += seal(room)?;
         Ok(())
     }
@@ -57,6 +57,15 @@ impl Sealed {
         Poll::Ready(Ok(()))
     }
 }
+
+/// Room for full records in one write: 64 KiB of payload, as much as one read takes.
+pub(super) const RECORDS: usize = room_for(4);
+
+/// Room for an alert.
+pub(super) const ALERT: usize = 2 + OVERHEAD;
+
+/// Bytes that a thread keeps.
+pub(crate) const KEPT: usize = RECORDS + ALERT;
 
 thread_local! {
     /// One connection's after the other.
