@@ -108,7 +108,14 @@ fn an_update_may_come_in_pieces_with_nothing_between_them() {
         let opened = open_all(&mut session, &mut received);
         assert_eq!(opened, Ok((b"x".to_vec(), false)), "{split}");
 
-        for (kind, content) in [(23, &b"x"[..]), (23, b""), (21, &[1, 0]), (21, &[1, 90])] {
+        let others = [
+            (22, &b""[..]),
+            (23, b"x"),
+            (23, b""),
+            (21, &[1, 0]),
+            (21, &[1, 90]),
+        ];
+        for (kind, content) in others {
             let (mut forger, mut session) = Forger::of_session(SUITES[0]);
             let mut received = BytesMut::from(&forger.record(22, first)[..]);
             received.extend_from_slice(&forger.record(kind, content));
