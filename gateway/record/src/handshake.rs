@@ -22,6 +22,8 @@ pub struct Handshake {
     whole: usize,
     /// Whether rustls has taken or said anything.
     begun: bool,
+    /// Until then, what was received, as it was: rustls moves the parts of a message together.
+    first: Vec<u8>,
 }
 
 /// How far a handshake is.
@@ -58,6 +60,7 @@ impl Handshake {
             shown: 0,
             whole: 0,
             begun: false,
+            first: Vec::new(),
         })
     }
 
@@ -73,6 +76,10 @@ impl Handshake {
         received: &mut BytesMut,
         out: &mut Vec<u8>,
     ) -> Result<Step, HandshakeError> {
+        if !self.begun {
+            let new = received.get(self.first.len()..).unwrap_or_default();
+            self.first.extend_from_slice(new);
+        }
         self.show_more(received);
         loop {
             let shown = received.get_mut(..self.shown).unwrap_or_default();
@@ -95,12 +102,17 @@ impl Handshake {
             };
             if let Err(error) = next {
                 if !self.begun && out.is_empty() {
+                    received.clear();
+                    received.extend_from_slice(&self.first);
                     return Err(HandshakeError::First(error));
                 }
                 self.encode_alert(out);
                 return Err(HandshakeError::Later(error));
             }
-            self.begun |= discard > 0 || !out.is_empty();
+            if discard > 0 || !out.is_empty() {
+                self.begun = true;
+                self.first = Vec::new();
+            }
             received.advance(discard);
             self.shown = self.shown.saturating_sub(discard);
             self.whole = self.whole.saturating_sub(discard);

@@ -1,9 +1,11 @@
 //! Where the handshake ends and the records begin.
 
+use std::sync::Arc;
+
 use bytes::BytesMut;
 use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
 use rustls::version::{TLS12, TLS13};
-use rustls::{AlertDescription, Error, HandshakeKind};
+use rustls::{AlertDescription, ClientConfig, Error, HandshakeKind};
 
 use super::support::{
     Pair, SUITES, client, client_config, client_config_of, failed, sent_by, server_config,
@@ -48,16 +50,22 @@ fn a_handshake_with_a_second_hello_ends_as_well() {
 
 #[test]
 fn what_the_first_message_lacks_is_left_for_another_configuration() {
-    let mut old = client(&client_config(&[], &[&TLS12]));
-    let hello = sent_by(&mut old);
-    let (error, out, received) = failed(&hello);
-    assert!(matches!(error, HandshakeError::First(_)), "{error:?}");
-    assert_eq!((&out[..], &received[..]), (&[][..], &hello[..]));
+    let whole = client_config(&[], &[&TLS12]);
+    let mut parts = ClientConfig::clone(&whole);
+    parts.max_fragment_size = Some(40);
+    for config in [whole, Arc::new(parts)] {
+        let hello = sent_by(&mut client(&config));
+        for piece in [1, 50, usize::MAX] {
+            let (error, out, received) = failed(&hello, piece);
+            assert!(matches!(error, HandshakeError::First(_)), "{error:?}");
+            assert_eq!((&out[..], &received[..]), (&[][..], &hello[..]));
+        }
+    }
 }
 
 #[test]
 fn what_is_no_tls_is_known_at_once() {
-    let (error, out, received) = failed(b"GET / HTTP/1.1\r\n");
+    let (error, out, received) = failed(b"GET / HTTP/1.1\r\n", usize::MAX);
     assert!(matches!(error, HandshakeError::First(_)), "{error:?}");
     assert_eq!(
         (&out[..], &received[..]),

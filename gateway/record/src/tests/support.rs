@@ -229,12 +229,17 @@ impl Forger {
     }
 }
 
-/// What a failing handshake says, and what it sends.
-pub(super) fn failed(first: &[u8]) -> (HandshakeError, Vec<u8>, BytesMut) {
+/// What a failing handshake says, what it sends, and what is left, once it gets `first` in pieces
+/// of a size. It fails with the last.
+pub(super) fn failed(first: &[u8], piece: usize) -> (HandshakeError, Vec<u8>, BytesMut) {
     let mut handshake = Handshake::new(server_config()).unwrap();
-    let mut received = BytesMut::from(first);
-    let mut out = Vec::new();
-    let error = handshake.advance(&mut received, &mut out).unwrap_err();
+    let (mut received, mut out) = (BytesMut::new(), Vec::new());
+    let mut failures = first.chunks(piece).filter_map(|piece| {
+        received.extend_from_slice(piece);
+        handshake.advance(&mut received, &mut out).err()
+    });
+    let error = failures.next().unwrap();
+    assert_eq!(failures.next(), None);
     (error, out, received)
 }
 
