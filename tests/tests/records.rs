@@ -45,6 +45,23 @@ fn every_version_and_cipher_is_served_and_resumed() {
 }
 
 #[test]
+fn a_first_message_in_pieces_is_understood() {
+    with_each(|site| {
+        for suite in ALL_CIPHER_SUITES {
+            let mut config = ClientConfig::clone(&site.config(*suite));
+            config.max_fragment_size = Some(40);
+            let Some(mut peer) = site.peer(&Arc::new(config)) else {
+                // The certificate's key is not of this cipher suite.
+                continue;
+            };
+            peer.send(&Request::get("/").by(&ALICE).bytes());
+            assert_eq!(peer.status(), "200", "{suite:?}");
+            site.backend.one();
+        }
+    });
+}
+
+#[test]
 fn a_tampered_record_reaches_nobody() {
     with_each(|site| {
         let config = site.config(ALL_CIPHER_SUITES[0]);

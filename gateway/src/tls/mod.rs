@@ -9,6 +9,8 @@ mod records;
 mod server;
 mod socket;
 mod stock;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::future::poll_fn;

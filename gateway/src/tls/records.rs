@@ -117,8 +117,11 @@ impl Records {
             self.make_room(buffer, missing);
             let read = pin!(self.stream.read_buf(&mut self.received)).poll(cx);
             if self.received.is_empty() {
-                // Nothing came: the memory is the caller's again.
-                buffer.unsplit(std::mem::take(&mut self.received));
+                let memory = std::mem::take(&mut self.received);
+                if buffer.is_empty() {
+                    // Nothing came: the memory is the caller's again.
+                    *buffer = memory;
+                }
             }
             if ready!(read)? == 0 {
                 // RFC 8446 §6.1: without close_notify it may have been cut by anybody.
@@ -198,10 +201,11 @@ impl Records {
     /// Makes room for at least `missing` bytes.
     fn make_room(&mut self, buffer: &mut BytesMut, missing: usize) {
         if self.received.is_empty() {
-            // What is read lies where its payload is to be.
             self.received = match buffer.len() {
+                // What is read lies where its payload is to be.
                 0 => std::mem::take(buffer),
-                length => buffer.split_off(length),
+                // It has to be copied in any case; what is split off could not grow in place.
+                length => BytesMut::with_capacity(buffer.capacity() - length),
             };
         } else if buffer.is_empty() {
             // It may be the last that keeps our memory from being used again.
