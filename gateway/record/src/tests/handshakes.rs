@@ -93,6 +93,26 @@ fn a_forged_end_of_the_handshake_is_answered_with_an_alert() {
     assert!(handshake.finish().is_err());
 }
 
+/// RFC 8446 §5: one is for middleboxes, and more are dropped as well.
+#[test]
+fn a_repeated_change_cipher_spec_hides_nothing_behind_it() {
+    let mut client = client(&client_config(&[SUITES[0]], &[&TLS13]));
+    let mut handshake = Handshake::new(server_config()).unwrap();
+    let mut received = BytesMut::from(&sent_by(&mut client)[..]);
+    let mut out = Vec::new();
+    let step = handshake.advance(&mut received, &mut out);
+    assert_eq!(step, Ok(Step::NeedMore));
+    told(&mut client, &out).unwrap();
+    let last = sent_by(&mut client);
+    let spec = [20, 3, 3, 0, 1, 1];
+    assert_eq!(last[..6], spec);
+    received.extend_from_slice(&spec);
+    received.extend_from_slice(&last);
+    out.clear();
+    let step = handshake.advance(&mut received, &mut out);
+    assert_eq!(step, Ok(Step::Done));
+}
+
 #[test]
 fn a_handshake_that_is_not_over_has_no_session() {
     assert!(Handshake::new(server_config()).unwrap().finish().is_err());
