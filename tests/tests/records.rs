@@ -13,12 +13,13 @@ use std::net::TcpStream;
 use std::sync::Arc;
 
 use gateway_tests::harness::{ALICE, Backend, CONNECT, Gateway, Request, Setup, poll};
-use rustls::crypto::aws_lc_rs::{ALL_CIPHER_SUITES, default_provider};
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::{ALL_CIPHER_SUITES, default_provider, kx_group};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
     AlertDescription, ClientConfig, ClientConnection, Error, HandshakeKind, RootCertStore,
-    SupportedCipherSuite,
+    SupportedCipherSuite, SupportedProtocolVersion,
 };
 
 #[test]
@@ -154,8 +155,7 @@ fn a_handshake_that_fails_is_told_why() {
         let alert = Error::AlertReceived(AlertDescription::NoApplicationProtocol);
         assert_eq!(peer.shake(), Err(alert));
 
-        let mut tcp = TcpStream::connect(site.gateway.address()).unwrap();
-        tcp.set_read_timeout(Some(poll::patience())).unwrap();
+        let mut tcp = site.tcp();
         tcp.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
         let mut answer = [0; 7];
         tcp.read_exact(&mut answer).unwrap();
@@ -164,6 +164,46 @@ fn a_handshake_that_fails_is_told_why() {
             (21, 2),
             "no fatal alert: {answer:?}"
         );
+
+        let failures = "connect_gateway_tls_handshake_failures_total";
+        site.gateway.counted(failures, &[], 2.0);
+        let mut peer = site.peer(&site.config(ALL_CIPHER_SUITES[0])).unwrap();
+        peer.send(&Request::get("/").by(&ALICE).bytes());
+        assert_eq!(peer.status(), "200");
+        site.backend.take();
+    });
+}
+
+#[test]
+fn a_handshake_that_goes_wrong_within_a_message_is_counted() {
+    with_each(|site| {
+        // A warning, the start of a hello, payload.
+        let mut tcp = site.tcp();
+        let warning = [21, 3, 1, 0, 2, 1, 112];
+        let part = [22, 3, 1, 0, 5, 1, 0, 1, 0, 3];
+        let payload = [23, 3, 1, 0, 1, 0];
+        tcp.write_all(&[&warning[..], &part, &payload].concat())
+            .unwrap();
+        tcp.read_to_end(&mut Vec::new()).unwrap();
+
+        // A hello that has to be said again; two other messages in its place.
+        let mut provider = default_provider();
+        provider.kx_groups = vec![kx_group::X25519];
+        let config = site.config_of(provider, &TLS13);
+        let mut hello = Vec::new();
+        let mut peer = site.unshaken(&config);
+        peer.tls.write_tls(&mut hello).unwrap();
+        let key_share = [0, 51, 0, 38, 0, 36, 0, 29];
+        let place = hello.windows(8).position(|eight| eight == key_share);
+        // Now of a group that the gateway does not have.
+        hello[place.unwrap() + 7] = 30;
+        peer.tcp.write_all(&hello).unwrap();
+        let mut retry = [0; 6];
+        peer.tcp.read_exact(&mut retry).unwrap();
+        assert_eq!((retry[0], retry[5]), (22, 2), "no hello: {retry:?}");
+        let two = [22, 3, 3, 0, 8, 20, 0, 0, 0, 20, 0, 0, 0];
+        peer.tcp.write_all(&two).unwrap();
+        peer.tcp.read_to_end(&mut Vec::new()).unwrap();
 
         let failures = "connect_gateway_tls_handshake_failures_total";
         site.gateway.counted(failures, &[], 2.0);
@@ -205,6 +245,14 @@ impl Site {
             Some(_) => &TLS13,
             None => &TLS12,
         };
+        self.config_of(provider, version)
+    }
+
+    fn config_of(
+        &self,
+        provider: CryptoProvider,
+        version: &'static SupportedProtocolVersion,
+    ) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.ca.clone()).unwrap();
         let config = ClientConfig::builder_with_provider(Arc::new(provider))
@@ -213,6 +261,12 @@ impl Site {
             .with_root_certificates(roots)
             .with_no_client_auth();
         Arc::new(config)
+    }
+
+    fn tcp(&self) -> TcpStream {
+        let tcp = TcpStream::connect(self.gateway.address()).unwrap();
+        tcp.set_read_timeout(Some(poll::patience())).unwrap();
+        tcp
     }
 
     fn unshaken(&self, config: &Arc<ClientConfig>) -> Peer {

@@ -159,7 +159,9 @@ impl Handshake {
 
     /// Appends the alert that rustls has for its error, if any.
     fn encode_alert(&mut self, out: &mut Vec<u8>) {
-        loop {
+        // With nothing to say it would look for the rest of a message in what it is shown, which is
+        // nothing, and panic.
+        while self.connection.wants_write() {
             let UnbufferedStatus { state, .. } = self.connection.process_tls_records(&mut []);
             // Anything but an alert is the error that is being reported, said again.
             let Ok(ConnectionState::EncodeTlsData(data)) = state else {

@@ -4,6 +4,7 @@ mod alike;
 mod ends;
 mod faults;
 mod handshakes;
+mod hostile;
 mod streams;
 mod support;
 mod updates;

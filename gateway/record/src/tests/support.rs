@@ -1,21 +1,22 @@
 //! Peers in memory.
 
 use std::io::{Read, Write};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use bytes::{Buf, BytesMut};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{Ticketer, cipher_suite, default_provider};
+use rustls::crypto::tls13::{OkmBlock, expand};
 use rustls::kernel::KernelConnection;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{ProducesTickets, ServerConnectionData};
 use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
 use rustls::version::TLS13;
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection,
-    SupportedCipherSuite, SupportedProtocolVersion,
+    ClientConfig, ClientConnection, ConnectionTrafficSecrets, KeyLog, RootCertStore, ServerConfig,
+    ServerConnection, SupportedCipherSuite, SupportedProtocolVersion,
 };
 
 use crate::{Handshake, HandshakeError, Key, KeySchedule, Opened, Received, Session, Step};
@@ -226,6 +227,83 @@ impl Forger {
             receiving: Key::new(secrets.rx.0, &secrets.rx.1).unwrap(),
             schedule,
         }
+    }
+}
+
+/// A handshake whose first half is over, and a client that can seal anything as its second.
+pub(super) struct Shaking {
+    pub(super) received: BytesMut,
+    handshake: Handshake,
+    out: Vec<u8>,
+    client: ClientConnection,
+    sending: Key,
+}
+
+impl Shaking {
+    pub(super) fn new() -> Self {
+        // Its key has the one length that rustls lets others make.
+        let [.., suite] = SUITES;
+        let secret = Arc::new(Secret::default());
+        let mut config = ClientConfig::clone(&client_config(&[suite], &[&TLS13]));
+        config.key_log = Arc::clone(&secret) as Arc<dyn KeyLog>;
+        let mut client = client(&Arc::new(config));
+        let mut handshake = Handshake::new(server_config()).unwrap();
+        let mut received = BytesMut::from(&sent_by(&mut client)[..]);
+        let mut out = Vec::new();
+        let step = handshake.advance(&mut received, &mut out);
+        assert_eq!(step, Ok(Step::NeedMore));
+        told(&mut client, &std::mem::take(&mut out)).unwrap();
+        Self {
+            received,
+            handshake,
+            out,
+            client,
+            sending: Key::new(0, &secrets(secret.0.get().unwrap())).unwrap(),
+        }
+    }
+
+    /// The client's next record, of any content type around any content.
+    pub(super) fn sealed(&mut self, kind: u8, content: &[u8]) -> Vec<u8> {
+        let mut out = vec![0; content.len() + crate::OVERHEAD];
+        let length = content.len();
+        self.sending
+            .seal(kind, &mut &content[..], length, &mut out)
+            .unwrap();
+        out
+    }
+
+    /// What the handshake makes of more bytes.
+    pub(super) fn shown(&mut self, bytes: &[u8]) -> Result<Step, HandshakeError> {
+        self.received.extend_from_slice(bytes);
+        self.handshake.advance(&mut self.received, &mut self.out)
+    }
+
+    /// What the client makes of the answer.
+    pub(super) fn heard(&mut self) -> Result<Vec<u8>, rustls::Error> {
+        told(&mut self.client, &std::mem::take(&mut self.out))
+    }
+}
+
+/// What a client's handshake is sealed with, of a suite with SHA-256.
+#[derive(Debug, Default)]
+struct Secret(OnceLock<Vec<u8>>);
+
+impl KeyLog for Secret {
+    fn log(&self, label: &str, _: &[u8], secret: &[u8]) {
+        if label == "CLIENT_HANDSHAKE_TRAFFIC_SECRET" {
+            self.0.set(secret.to_vec()).unwrap();
+        }
+    }
+}
+
+/// RFC 8446 §7.3: key and nonce of a traffic secret.
+fn secrets(secret: &[u8]) -> ConnectionTrafficSecrets {
+    let [.., suite] = SUITES;
+    let hkdf = suite.tls13().unwrap().hkdf_provider;
+    let expander = hkdf.expander_for_okm(&OkmBlock::new(secret));
+    ConnectionTrafficSecrets::Chacha20Poly1305 {
+        key: expand(expander.as_ref(), &[&[0, 32, 9], b"tls13 key", &[0]]),
+        iv: expand(expander.as_ref(), &[&[0, 12, 8], b"tls13 iv", &[0]]),
     }
 }
 

@@ -1,0 +1,49 @@
+//! Handshakes of clients that mean no good.
+
+use bytes::BytesMut;
+use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
+use rustls::version::TLS13;
+use rustls::{AlertDescription, Error};
+
+use super::support::{Shaking, client, client_config_of, failed, sent_by, server_config_of, told};
+use crate::{Handshake, HandshakeError, Step};
+
+/// rustls must not be asked for an alert where it would rather go on with its input.
+#[test]
+fn a_fault_in_the_middle_of_a_message_is_an_error() {
+    let part = [22, 3, 1, 0, 5, 1, 0, 1, 0, 3];
+    let payload = [23, 3, 1, 0, 1, 0];
+    failed(&[&WARNING[..], &part, &payload].concat(), usize::MAX);
+
+    let mut shaking = Shaking::new();
+    let part = shaking.sealed(22, &[20, 0, 0, 32, 1, 2, 3]);
+    assert_eq!(shaking.shown(&part), Ok(Step::NeedMore));
+    let mut forged = shaking.sealed(22, &[4, 5, 6]);
+    *forged.last_mut().unwrap() ^= 1;
+    let error = shaking.shown(&forged);
+    assert_eq!(error, Err(HandshakeError::Later(Error::DecryptError)));
+    let alert = Error::AlertReceived(AlertDescription::BadRecordMac);
+    assert_eq!(shaking.heard(), Err(alert));
+}
+
+#[test]
+fn two_messages_in_the_place_of_a_second_hello_are_an_error() {
+    let mut few = default_provider();
+    few.kx_groups = vec![kx_group::X25519];
+    let mut other_first = default_provider();
+    other_first.kx_groups = vec![kx_group::SECP384R1, kx_group::X25519];
+    let mut client = client(&client_config_of(other_first, &[&TLS13]));
+    let mut handshake = Handshake::new(server_config_of(few)).unwrap();
+    let mut received = BytesMut::from(&sent_by(&mut client)[..]);
+    let mut out = Vec::new();
+    let step = handshake.advance(&mut received, &mut out);
+    assert_eq!(step, Ok(Step::NeedMore));
+    told(&mut client, &out).unwrap();
+    out.clear();
+    received.extend_from_slice(&[22, 3, 3, 0, 8, 20, 0, 0, 0, 20, 0, 0, 0]);
+    let error = handshake.advance(&mut received, &mut out).unwrap_err();
+    assert!(matches!(error, HandshakeError::Later(_)), "{error:?}");
+}
+
+/// An alert that stock rustls puts up with: a warning of a name that is not known.
+const WARNING: [u8; 7] = [21, 3, 1, 0, 2, 1, 112];
