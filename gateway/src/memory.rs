@@ -127,14 +127,13 @@ impl fmt::Display for Mebibytes {
     }
 }
 
-/// What a connection holds while all its buffers are full: an exchange, or a tunnel.
+/// What a connection holds while all its buffers are full: an exchange, or a tunnel. A handshake,
+/// which comes before, holds less.
 fn traffic(max_head: usize) -> usize {
-    // Received bytes: a buffer for each direction, which may have grown to twice its size.
-    let payload = 2 * 2 * Size::Large.bytes();
     // A request's head and an answer's, as received (in memory that doubles as it grows) and as
     // they are sent on.
     let heads = 2 * (2 * max_head + max_head);
-    payload + heads + 2 * TLS_BUFFERS + EXCHANGE
+    PAYLOAD + heads + 2 * TLS_BUFFERS + EXCHANGE
 }
 
 /// What a worker keeps for reuse, and its own view of logins.
@@ -148,6 +147,11 @@ const PROCESS: usize = 48 << 20;
 
 /// A worker's stack, runtime and allocator's arena.
 const THREAD: usize = 8 << 20;
+
+/// Received bytes: a buffer for each direction, which may have grown to twice its size.
+const PAYLOAD: usize = 2 * 2 * Size::Large.bytes();
+
+const _: () = assert!(tls::HANDSHAKE_MEMORY <= PAYLOAD + 2 * TLS_BUFFERS);
 
 /// A connection without traffic, with its TLS session and task (measured in
 /// `tests/tests/idle_memory.rs`).

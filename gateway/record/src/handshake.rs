@@ -9,7 +9,7 @@ use rustls::kernel::KernelConnection;
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus};
 
-use crate::{HEADER, Session};
+use crate::{HEADER, MAX_HANDSHAKE, Session};
 
 /// A server's handshake. rustls is shown no record beyond the client's last of the handshake: all
 /// that follow are the [`Session`]'s.
@@ -42,7 +42,8 @@ pub enum HandshakeError {
     /// there, for a configuration that knows more versions.
     #[error("{0}")]
     First(rustls::Error),
-    /// It has failed. The alert was written.
+    /// It has failed. The alert was written, if there is one: like stock rustls, we have none for
+    /// a client that sends too much.
     #[error("{0}")]
     Later(rustls::Error),
 }
@@ -66,7 +67,7 @@ impl Handshake {
 
     /// Takes what it can use off `received`, and appends what is to be sent to `out`, which the
     /// caller has to send before it waits for more. What is left of `received` when the handshake
-    /// is done belongs to the session.
+    /// is done belongs to the session; while it needs more, it is less than [`MAX_HANDSHAKE`].
     ///
     /// # Errors
     ///
@@ -101,13 +102,7 @@ impl Handshake {
                 Err(error) => Err(error),
             };
             if let Err(error) = next {
-                if !self.begun && out.is_empty() {
-                    received.clear();
-                    received.extend_from_slice(&self.first);
-                    return Err(HandshakeError::First(error));
-                }
-                self.encode_alert(out);
-                return Err(HandshakeError::Later(error));
+                return Err(self.failed(error, received, out));
             }
             if discard > 0 || !out.is_empty() {
                 self.begun = true;
@@ -123,6 +118,10 @@ impl Handshake {
                 return Ok(Step::Done);
             }
             if !self.show_more(received) {
+                if received.len() >= MAX_HANDSHAKE {
+                    let error = rustls::Error::General("message buffer full".into());
+                    return Err(self.failed(error, received, out));
+                }
                 return Ok(Step::NeedMore);
             }
         }
@@ -155,6 +154,22 @@ impl Handshake {
             _ => self.shown = received.len(),
         }
         self.shown > before
+    }
+
+    /// What is said of an error, and to whom.
+    fn failed(
+        &mut self,
+        error: rustls::Error,
+        received: &mut BytesMut,
+        out: &mut Vec<u8>,
+    ) -> HandshakeError {
+        if !self.begun && out.is_empty() {
+            received.clear();
+            received.extend_from_slice(&self.first);
+            return HandshakeError::First(error);
+        }
+        self.encode_alert(out);
+        HandshakeError::Later(error)
     }
 
     /// Appends the alert that rustls has for its error, if any.

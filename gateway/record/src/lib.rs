@@ -19,6 +19,10 @@ pub use handshake::{Handshake, HandshakeError, Step};
 pub use key::{Key, KeyError, Opened};
 pub use session::{KeySchedule, Received, SealError, Session};
 
+/// So many received bytes, records and all, must be enough for any message of a client's handshake:
+/// what stock rustls buffers. It discards nothing of a message that is not whole, nor its padding.
+pub const MAX_HANDSHAKE: usize = 0xffff;
+
 /// The most payload of one record, in bytes (RFC 8446 §5.1).
 pub const MAX_PAYLOAD: usize = 1 << 14;
 

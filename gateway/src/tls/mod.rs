@@ -34,7 +34,7 @@ use self::socket::Socket;
 use self::stock::Stock;
 use crate::outgoing::Outgoing;
 use crate::tcp_info::{Traffic, traffic};
-pub(crate) use records::KEPT;
+pub(crate) use records::{HANDSHAKE_MEMORY, KEPT};
 
 /// A byte stream, encrypted or not.
 ///

@@ -6,8 +6,8 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, BytesMut};
-use record::{Handshake, HandshakeError, Received, SealError, Session, Step};
+use bytes::{Buf, BufMut, BytesMut};
+use record::{Handshake, HandshakeError, MAX_HANDSHAKE, Received, SealError, Session, Step};
 use rustls::ServerConfig;
 use rustls::kernel::KernelConnection;
 use rustls::server::ServerConnectionData;
@@ -49,7 +49,8 @@ impl Records {
         let mut out = Vec::new();
         loop {
             received.reserve(HANDSHAKE_READ);
-            if stream.read_buf(&mut received).await? == 0 {
+            let mut room = (&mut received).limit(HANDSHAKE_READ);
+            if stream.read_buf(&mut room).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             let step = match handshake.advance(&mut received, &mut out) {
@@ -67,13 +68,11 @@ impl Records {
                 break;
             }
         }
-        if received.is_empty() {
-            received = BytesMut::new();
-        }
         Ok(Shaken::Done(Box::new(Self {
             stream: Socket::new(stream),
             session: handshake.finish().map_err(invalid)?,
-            received,
+            // In no more memory than it needs: the handshake may have taken much.
+            received: BytesMut::from(&received[..]),
             sealed: Sealed::default(),
         })))
     }
@@ -231,8 +230,12 @@ fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
+/// The most bytes of a handshake: what is received, a first copy of it, both in memory that doubles
+/// as it grows, and rustls's view of a message, and its transcript.
+pub(crate) const HANDSHAKE_MEMORY: usize = 6 * (MAX_HANDSHAKE + HANDSHAKE_READ);
+
 /// So much room is made for a record that has begun.
 const GROWTH: usize = 4 * 1024;
 
-/// A ClientHello fits, and a client's last message.
+/// The most that is read at once. A ClientHello fits, and a client's last message.
 const HANDSHAKE_READ: usize = 2 * 1024;

@@ -1,12 +1,18 @@
 //! Handshakes of clients that mean no good.
 
+use std::iter::repeat;
+use std::sync::Arc;
+
 use bytes::BytesMut;
 use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
 use rustls::version::TLS13;
-use rustls::{AlertDescription, Error};
+use rustls::{AlertDescription, ClientConfig, Error};
 
-use super::support::{Shaking, client, client_config_of, failed, sent_by, server_config_of, told};
-use crate::{Handshake, HandshakeError, Step};
+use super::support::{
+    Pair, SUITES, Shaking, client, client_config, client_config_of, failed, sent_by, server_config,
+    server_config_of, told,
+};
+use crate::{Handshake, HandshakeError, MAX_HANDSHAKE, MAX_PAYLOAD, Step};
 
 /// rustls must not be asked for an alert where it would rather go on with its input.
 #[test]
@@ -43,6 +49,54 @@ fn two_messages_in_the_place_of_a_second_hello_are_an_error() {
     received.extend_from_slice(&[22, 3, 3, 0, 8, 20, 0, 0, 0, 20, 0, 0, 0]);
     let error = handshake.advance(&mut received, &mut out).unwrap_err();
     assert!(matches!(error, HandshakeError::Later(_)), "{error:?}");
+}
+
+/// Of a message that is not whole rustls discards nothing.
+#[test]
+fn what_a_handshake_holds_is_bounded() {
+    // A hello, of which each record has one byte.
+    let mut handshake = Handshake::new(server_config()).unwrap();
+    let (mut sent, mut received, mut out) = (Vec::new(), BytesMut::new(), Vec::new());
+    let mut hello = [1, 0, 0xff, 0xf0].into_iter().chain(repeat(0));
+    let error = loop {
+        let record = [22, 3, 1, 0, 1, hello.next().unwrap()];
+        sent.extend_from_slice(&record);
+        received.extend_from_slice(&record);
+        match handshake.advance(&mut received, &mut out) {
+            Ok(step) => assert_eq!(step, Step::NeedMore),
+            Err(error) => break error,
+        }
+        assert!(received.len() < MAX_HANDSHAKE);
+    };
+    assert!(matches!(error, HandshakeError::First(_)), "{error:?}");
+    assert_eq!((&out[..], &received[..]), (&[][..], &sent[..]));
+
+    // The same of the client's last message, and the rest of each record is padding.
+    let mut shaking = Shaking::new();
+    let mut last = [20, 0, 0xff, 0xf0].into_iter().chain(repeat(0));
+    let error = loop {
+        let mut content = vec![last.next().unwrap(), 22];
+        content.resize(MAX_PAYLOAD, 0);
+        let record = shaking.sealed(0, &content);
+        match shaking.shown(&record) {
+            Ok(step) => assert_eq!(step, Step::NeedMore),
+            Err(error) => break error,
+        }
+        assert!(shaking.received.len() < MAX_HANDSHAKE);
+    };
+    assert!(matches!(error, HandshakeError::Later(_)), "{error:?}");
+}
+
+#[test]
+fn a_huge_hello_is_taken() {
+    let mut config = ClientConfig::clone(&client_config(&[SUITES[0]], &[&TLS13]));
+    config.alpn_protocols = vec![vec![b'x'; 240]; 260];
+    let config = Arc::new(config);
+    for piece in [2048, usize::MAX] {
+        let mut pair = Pair::after(client(&config), &server_config(), piece);
+        let sealed = pair.sealed(&b"to the client"[..], 1);
+        assert_eq!(pair.told(&sealed), Ok(b"to the client".to_vec()));
+    }
 }
 
 /// An alert that stock rustls puts up with: a warning of a name that is not known.
