@@ -20,10 +20,13 @@ pub struct Handshake {
     shown: usize,
     /// How much of that are whole records.
     whole: usize,
-    /// Whether rustls has taken or said anything.
+    /// Whether there was anything to be sent.
     begun: bool,
-    /// Until then, what was received, as it was: rustls moves the parts of a message together.
+    /// Until then, all that was received, as it was: rustls moves the parts of a message together,
+    /// and takes alerts that stand before the first.
     first: Vec<u8>,
+    /// How much of that is no longer in what was received.
+    taken: usize,
 }
 
 /// How far a handshake is.
@@ -62,6 +65,7 @@ impl Handshake {
             whole: 0,
             begun: false,
             first: Vec::new(),
+            taken: 0,
         })
     }
 
@@ -78,7 +82,8 @@ impl Handshake {
         out: &mut Vec<u8>,
     ) -> Result<Step, HandshakeError> {
         if !self.begun {
-            let new = received.get(self.first.len()..).unwrap_or_default();
+            let known = self.first.len().saturating_sub(self.taken);
+            let new = received.get(known..).unwrap_or_default();
             self.first.extend_from_slice(new);
         }
         self.show_more(received);
@@ -104,11 +109,12 @@ impl Handshake {
             if let Err(error) = next {
                 return Err(self.failed(error, received, out));
             }
-            if discard > 0 || !out.is_empty() {
+            if !out.is_empty() {
                 self.begun = true;
                 self.first = Vec::new();
             }
             received.advance(discard);
+            self.taken += discard;
             self.shown = self.shown.saturating_sub(discard);
             self.whole = self.whole.saturating_sub(discard);
             if matches!(next, Ok(Next::Again)) {
@@ -118,7 +124,7 @@ impl Handshake {
                 return Ok(Step::Done);
             }
             if !self.show_more(received) {
-                if received.len() >= MAX_HANDSHAKE {
+                if received.len().max(self.first.len()) >= MAX_HANDSHAKE {
                     let error = rustls::Error::General("message buffer full".into());
                     return Err(self.failed(error, received, out));
                 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
-use rustls::version::TLS13;
+use rustls::version::{TLS12, TLS13};
 use rustls::{AlertDescription, ClientConfig, Error};
 
 use super::support::{
@@ -96,6 +96,34 @@ fn a_huge_hello_is_taken() {
         let mut pair = Pair::after(client(&config), &server_config(), piece);
         let sealed = pair.sealed(&b"to the client"[..], 1);
         assert_eq!(pair.told(&sealed), Ok(b"to the client".to_vec()));
+    }
+}
+
+/// Stock rustls takes a warning before a hello, and so it must get all to judge.
+#[test]
+fn warnings_before_a_hello_are_no_beginning() {
+    for (warnings, piece) in [(1, 1), (1, usize::MAX), (3, 10)] {
+        let warnings = WARNING.repeat(warnings);
+        let hello = sent_by(&mut client(&client_config(&[], &[&TLS12])));
+        let sent = [warnings.clone(), hello].concat();
+        let (error, out, received) = failed(&sent, piece);
+        assert!(matches!(error, HandshakeError::First(_)), "{error:?}");
+        assert_eq!((&out[..], &received[..]), (&[][..], &sent[..]));
+
+        // The control.
+        let mut client = client(&client_config(&[], &[&TLS13]));
+        let sent = [warnings, sent_by(&mut client)].concat();
+        let mut handshake = Handshake::new(server_config()).unwrap();
+        let (mut received, mut out) = (BytesMut::new(), Vec::new());
+        for piece in sent.chunks(piece) {
+            received.extend_from_slice(piece);
+            let step = handshake.advance(&mut received, &mut out);
+            assert_eq!(step, Ok(Step::NeedMore));
+        }
+        told(&mut client, &out).unwrap();
+        received.extend_from_slice(&sent_by(&mut client));
+        let step = handshake.advance(&mut received, &mut out);
+        assert_eq!(step, Ok(Step::Done));
     }
 }
 
