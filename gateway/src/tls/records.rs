@@ -13,6 +13,7 @@ use rustls::kernel::KernelConnection;
 use rustls::server::ServerConnectionData;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::coop::poll_proceed;
 
 pub(crate) use self::sealed::KEPT;
 use self::sealed::{ALERT, RECORDS, Sealed};
@@ -94,6 +95,11 @@ impl Records {
         cx: &mut Context<'_>,
         buffer: &mut BytesMut,
     ) -> Poll<io::Result<usize>> {
+        if !self.received.is_empty() {
+            // It counts as a read of the kernel does: else a client with many small records would
+            // keep the task from ending its turn.
+            ready!(poll_proceed(cx)).made_progress();
+        }
         loop {
             let missing = match self.session.open(&mut self.received) {
                 Ok(Received::Closed) => {

@@ -1,5 +1,6 @@
 //! What a transport promises, on both kinds of records.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener};
@@ -169,6 +170,38 @@ fn records_that_came_together_are_taken_without_the_kernel() {
         let end = read(&transport, &mut buffer).await;
         assert_eq!(end, Err(ErrorKind::InvalidData));
         assert!(buffer.is_empty());
+    });
+}
+
+/// Else a client with many small records keeps a task from ending its turn.
+#[test]
+fn records_that_came_together_are_read_in_turns() {
+    const RECORDS: usize = 2000;
+    on(TlsRecords::Own, async |mut peer, transport| {
+        let records: Vec<u8> = (0..RECORDS).flat_map(|_| peer.sealed(b"x")).collect();
+        peer.tcp.write_all(&records).unwrap();
+        let (reads, turns) = (Cell::new(0), Cell::new(0));
+        let reading = async {
+            let mut buffer = BytesMut::with_capacity(64 * 1024);
+            let mut since = (0, 0);
+            while reads.get() < RECORDS {
+                assert_eq!(transport.read(&mut buffer).await.unwrap(), 1);
+                buffer.clear();
+                if turns.get() != since.0 {
+                    since = (turns.get(), reads.get());
+                }
+                reads.set(reads.get() + 1);
+                assert!(reads.get() - since.1 < 300, "its turn never ends");
+            }
+        };
+        let others = async {
+            while reads.get() < RECORDS {
+                turns.set(turns.get() + 1);
+                tokio::task::yield_now().await;
+            }
+        };
+        let both = async { tokio::join!(reading, others) };
+        timeout(PATIENCE, both).await.expect("they are there");
     });
 }
 
