@@ -147,6 +147,30 @@ fn a_request_may_come_with_the_end_of_the_handshake() {
 }
 
 #[test]
+fn a_body_that_came_with_its_head_is_not_asked_for() {
+    with_each(|site| {
+        let config = site.config(ALL_CIPHER_SUITES[0]);
+        let mut peer = site.peer(&config).unwrap();
+        for (body, status) in [(&b"body"[..], "200"), (b"", "100")] {
+            let request = Request::new("POST", "/upload")
+                .by(&ALICE)
+                .field("Content-Length", "4")
+                .field("Expect", "100-continue");
+            let mut records = peer.sealed(&request.bytes());
+            records.extend(peer.sealed(body));
+            peer.tcp.write_all(&records).unwrap();
+            assert_eq!(peer.status(), status);
+            if body.is_empty() {
+                // The control: it is waited for.
+                peer.send(b"body");
+                assert_eq!(peer.status(), "200");
+            }
+            assert_eq!(site.backend.one().body, b"body");
+        }
+    });
+}
+
+#[test]
 fn a_handshake_that_fails_is_told_why() {
     with_each(|site| {
         let mut config = ClientConfig::clone(&site.config(ALL_CIPHER_SUITES[0]));

@@ -58,7 +58,10 @@ impl Client {
         let head = head.freeze();
 
         // Whoever has begun to send already does not wait for us (RFC 9110 §10.1.1).
-        let waits = request.expects_continue && has_body(request) && self.buffer.is_empty();
+        let waits = request.expects_continue
+            && has_body(request)
+            && self.buffer.is_empty()
+            && !self.transport.take_received(&mut self.buffer);
         let mut continued = !waits;
         let mut retried = false;
         let failure = loop {
