@@ -86,6 +86,8 @@ impl Handshake {
             let new = received.get(known..).unwrap_or_default();
             self.first.extend_from_slice(new);
         }
+        // What the client has sent so far it sent before it knew our keys.
+        let early = !self.begun;
         self.show_more(received);
         loop {
             let shown = received.get_mut(..self.shown).unwrap_or_default();
@@ -123,7 +125,15 @@ impl Handshake {
             if !self.connection.is_handshaking() {
                 return Ok(Step::Done);
             }
-            if !self.show_more(received) {
+            let mut more = self.show_more(received);
+            if early && self.begun {
+                // None of it can end the handshake. But rustls counts payload that it cannot open
+                // each time it is shown.
+                while self.show_more(received) {
+                    more = true;
+                }
+            }
+            if !more {
                 if received.len().max(self.first.len()) >= MAX_HANDSHAKE {
                     let error = rustls::Error::General("message buffer full".into());
                     return Err(self.failed(error, received, out));

@@ -1,6 +1,7 @@
 //! Our records against stock rustls as the peer, and as the oracle.
 
 mod alike;
+mod early;
 mod ends;
 mod faults;
 mod handshakes;
