@@ -24,6 +24,7 @@ pub(crate) enum Target {
     Config,
     Cookie,
     Decision,
+    Handshake,
     Packet,
     ProxyProtocol,
     Record,
