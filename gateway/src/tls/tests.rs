@@ -173,6 +173,25 @@ fn records_that_came_together_are_taken_without_the_kernel() {
     });
 }
 
+/// A handshake may have taken much.
+#[test]
+fn what_came_behind_a_handshake_has_memory_of_its_size() {
+    let talkative = |address, root| {
+        let mut config = Peer::config(root);
+        config.alpn_protocols = vec![vec![b'x'; 250]; 200];
+        config.alpn_protocols.push(b"http/1.1".to_vec());
+        Peer::by(config, address, b"payload")
+    };
+    with(TlsRecords::Own, talkative, async |_peer, transport| {
+        assert!(transport.has_received());
+        let mut buffer = BytesMut::new();
+        assert_eq!(read(&transport, &mut buffer).await, Ok(7));
+        assert!(!transport.has_received());
+        // Asked for what it has, it makes nothing.
+        assert!(!buffer.try_reclaim(8 * 1024), "it has all the memory");
+    });
+}
+
 /// Else a client with many small records keeps a task from ending its turn.
 #[test]
 fn records_that_came_together_are_read_in_turns() {
@@ -213,21 +232,30 @@ struct Peer {
 
 impl Peer {
     fn connect(address: std::net::SocketAddr, root: CertificateDer<'static>) -> Self {
-        let mut roots = RootCertStore::empty();
-        roots.add(root).unwrap();
-        let config = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        Self::by(Self::config(root), address, b"")
+    }
+
+    /// After a handshake with whose end some payload is sent.
+    fn by(config: ClientConfig, address: std::net::SocketAddr, payload: &[u8]) -> Self {
         let name = "localhost".try_into().unwrap();
         let mut tls = ClientConnection::new(Arc::new(config), name).unwrap();
+        tls.writer().write_all(payload).unwrap();
         let mut tcp = std::net::TcpStream::connect(address).unwrap();
         tcp.set_nodelay(true).unwrap();
         while tls.is_handshaking() {
             tls.complete_io(&mut tcp).unwrap();
         }
         Self { tls, tcp }
+    }
+
+    fn config(root: CertificateDer<'static>) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(root).unwrap();
+        ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth()
     }
 
     fn sealed(&mut self, payload: &[u8]) -> Vec<u8> {
@@ -270,6 +298,15 @@ fn on_both(test: impl AsyncFn(Peer, Transport)) {
 
 /// Runs a test with a client and the transport to it.
 fn on(records: TlsRecords, test: impl AsyncFn(Peer, Transport)) {
+    with(records, Peer::connect, test);
+}
+
+/// As [`on`], with a client that comes in its own way.
+fn with(
+    records: TlsRecords,
+    connect: fn(std::net::SocketAddr, CertificateDer<'static>) -> Peer,
+    test: impl AsyncFn(Peer, Transport),
+) {
     println!("{records:?}");
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let origin = || Origin {
@@ -292,7 +329,7 @@ fn on(records: TlsRecords, test: impl AsyncFn(Peer, Transport)) {
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let peer = thread::spawn(move || Peer::connect(address, root));
+        let peer = thread::spawn(move || connect(address, root));
         let (stream, _) = listener.accept().unwrap();
         stream.set_nonblocking(true).unwrap();
         let accepted = acceptor.accept(TcpStream::from_std(stream).unwrap());
