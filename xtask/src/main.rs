@@ -41,6 +41,10 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Bench { what, options } => match what {
             None => bench::run(&workspace, &options),
             Some(Bench::Guard) => bench::guard(&workspace),
+            Some(Bench::Instructions { record }) => {
+                bench::instructions(&workspace, record)?;
+                Ok(ExitCode::SUCCESS)
+            }
         },
         Task::BuildEbpf => {
             ebpf::build(&workspace)?;
@@ -180,10 +184,17 @@ enum Task {
     },
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 enum Bench {
     /// What the guard costs for a packet, a connection and a request; as root.
     Guard,
+    /// How many instructions each stage of a request takes; fail if a count is far from the recorded
+    /// one.
+    Instructions {
+        /// Record the counts in bench/instructions/baseline.toml instead.
+        #[arg(long)]
+        record: bool,
+    },
 }
 
 #[cfg(test)]
@@ -198,15 +209,28 @@ mod tests {
     }
 
     #[test]
-    fn a_benchmark_is_of_the_gateway_or_of_the_guard() {
+    fn a_benchmark_is_of_the_gateway_unless_it_says_of_what() {
         let parse = |line: &[&str]| Cli::try_parse_from([&["xtask", "bench"], line].concat());
-        for (line, guard) in [(&[][..], false), (&["--quick"], false), (&["guard"], true)] {
+        for (line, expected) in [
+            (&[][..], None),
+            (&["--quick"], None),
+            (&["guard"], Some(Bench::Guard)),
+            (
+                &["instructions"],
+                Some(Bench::Instructions { record: false }),
+            ),
+            (
+                &["instructions", "--record"],
+                Some(Bench::Instructions { record: true }),
+            ),
+        ] {
             let Task::Bench { what, .. } = parse(line).unwrap().task else {
                 panic!("not a benchmark");
             };
-            assert_eq!(matches!(what, Some(Bench::Guard)), guard, "{line:?}");
+            assert_eq!(what, expected, "{line:?}");
         }
         assert!(parse(&["--quick", "guard"]).is_err());
+        assert!(parse(&["--record"]).is_err());
     }
 
     #[test]

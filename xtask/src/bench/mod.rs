@@ -1,7 +1,9 @@
 //! `cargo xtask bench`: what things cost, measured here.
 
+mod baseline;
 mod compare;
 mod guard;
+mod instructions;
 
 use std::process::{Command, ExitCode};
 
@@ -9,6 +11,7 @@ use anyhow::{Context, Result, bail};
 
 pub(crate) use self::compare::{Options, run};
 pub(crate) use self::guard::guard;
+pub(crate) use self::instructions::{check as check_instructions, instructions};
 use crate::command;
 
 /// Runs a program that says by its status whether it succeeded.

@@ -1,5 +1,6 @@
 //! Programs from Debian's packages. What is there already is used, wherever it came from.
 
+use std::iter;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
@@ -22,6 +23,11 @@ pub(super) fn install_for_bench(peers: &[Peer]) -> Result<()> {
         Peer::Nginx => &NGINX,
     });
     install_missing(FOR_BENCH.iter().chain(peers))
+}
+
+/// Installs what counting instructions needs.
+pub(super) fn install_for_instructions() -> Result<()> {
+    install_missing(iter::once(&VALGRIND))
 }
 
 fn install_missing<'a>(needs: impl Iterator<Item = &'a Need>) -> Result<()> {
@@ -256,6 +262,12 @@ const FOR_BENCH: &[Need] = &[
         why: "counts system calls in benchmarks",
     },
 ];
+
+const VALGRIND: Need = Need {
+    probe: &["valgrind", "--version"],
+    packages: &["valgrind"],
+    why: "counts the instructions of a request",
+};
 
 /// Servers are where an ordinary user's PATH does not lead.
 const HAPROXY: Need = Need {

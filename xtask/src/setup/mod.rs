@@ -39,6 +39,7 @@ pub(crate) fn run(workspace: &Workspace, level: Level) -> Result<()> {
     if level == Level::Test {
         python::install(workspace)?;
         tools::install(workspace)?;
+        instructions(workspace)?;
     }
     Ok(())
 }
@@ -53,6 +54,12 @@ pub(crate) fn ebpf(workspace: &Workspace) -> Result<()> {
 /// start them, where systemd runs.
 pub(crate) fn bench(peers: &[Peer]) -> Result<()> {
     debian::install_for_bench(peers)
+}
+
+/// Installs what is missing to count instructions.
+pub(crate) fn instructions(workspace: &Workspace) -> Result<()> {
+    debian::install_for_instructions()?;
+    tools::install_counter(workspace)
 }
 
 /// Installs Debian packages that one task needs, and says why.

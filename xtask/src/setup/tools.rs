@@ -16,6 +16,11 @@ pub(super) fn install(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
+/// Builds what runs benchmarks in valgrind.
+pub(super) fn install_counter(workspace: &Workspace) -> Result<()> {
+    COUNTER.install(workspace, &workspace.tools, &[])
+}
+
 /// Builds the linker of BPF programs for a major version of LLVM, which is installed in `prefix`.
 /// It stands beside those for others: clones may have different compilers.
 pub(super) fn install_linker(workspace: &Workspace, llvm: u32, prefix: &Path) -> Result<()> {
@@ -94,6 +99,14 @@ const TOOLS: &[Tool<'_>] = &[
         why: "builds and runs the fuzz targets",
     },
 ];
+
+/// Of the same version as `gungraun` in Cargo.lock.
+const COUNTER: Tool<'_> = Tool {
+    name: "gungraun-runner",
+    version: "0.19.4",
+    options: &[],
+    why: "runs the benchmarks whose instructions are counted",
+};
 
 /// The tools run for seconds; built for speed they would take minutes longer to build.
 const QUICK_BUILD: &[(&str, &str)] = &[

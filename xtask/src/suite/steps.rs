@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use super::tally::Tally;
 use super::{Scale, Suite, demo};
+use crate::bench;
 use crate::command::{cargo, echo, run as command};
 use crate::ebpf;
 use crate::fuzz::{self, Target};
@@ -100,6 +101,7 @@ pub(super) fn run(suite: &mut Suite, workspace: &Workspace, scale: Scale) {
         test(&mut tests, tally)
     });
     suite.step("demo", |_| demo::check(workspace));
+    suite.step("instructions", |_| bench::check_instructions(workspace));
     if scale == Scale::Full {
         suite.step("soak", |_| soak::smoke(workspace));
     }
