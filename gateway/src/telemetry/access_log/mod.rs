@@ -99,15 +99,15 @@ fn lines(batch: &[u8]) -> u64 {
     batch.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
-/// A batch is shipped when it reaches so many bytes: few wake-ups of the writer under load, and
-/// [`QUEUE`] batches stay small.
-const BATCH: usize = 16 * 1024;
+/// A batch is shipped when it reaches so many bytes: few wake-ups of the writer under load, each of
+/// which costs a worker on the same CPU two switches, and [`QUEUE`] batches stay small.
+const BATCH: usize = 64 * 1024;
 
 /// The most bytes that wait, and the one that is written.
 pub(crate) const MEMORY: usize = (QUEUE + 1) * (BATCH + BATCH / 8);
 
 /// So many batches wait for the writer at most: about 4 MiB.
-const QUEUE: usize = 256;
+const QUEUE: usize = 64;
 
 #[cfg(test)]
 mod tests;
