@@ -2,11 +2,29 @@
 
 /// Whether `bytes` is a `token` (RFC 9110 §5.6.2): not empty, and of `tchar` only.
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().all(|byte| is_tchar(*byte))
+    // No early exit: the answer is nearly always yes.
+    let good = bytes.iter().fold(true, |good, byte| good & is_tchar(*byte));
+    good && !bytes.is_empty()
 }
 
 /// Whether a byte may stand in a token.
 pub(crate) fn is_tchar(byte: u8) -> bool {
+    TCHARS.get(usize::from(byte)).is_some_and(|named| *named)
+}
+
+/// [`is_tchar`] of each byte: a look into a table costs less than many comparisons.
+#[expect(clippy::indexing_slicing, reason = "while compiling")]
+const TCHARS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = names_tchar(byte as u8);
+        byte += 1;
+    }
+    table
+};
+
+const fn names_tchar(byte: u8) -> bool {
     matches!(byte,
         b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`'
         | b'|' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z')

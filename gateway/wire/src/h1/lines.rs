@@ -11,12 +11,21 @@ use crate::head::{Field, Fields, Name, Span};
 ///
 /// httparse finds the fields; what it lets pass (bare LF, leading blank lines) is refused here,
 /// and what the rest of the gateway relies on is checked here once more.
-pub(super) fn split(bytes: Bytes, mut table: Vec<Field>) -> Result<(Span, Fields), HeadError> {
+pub(super) fn split(bytes: Bytes, table: Vec<Field>) -> Result<(Span, Fields), HeadError> {
     // Spans are 32 bits wide.
     if u32::try_from(bytes.len()).is_err() {
         return Err(HeadError::Syntax);
     }
-    let (first, lines) = count_lines(&bytes)?;
+    match split_strictly(&bytes, table) {
+        Ok((line, table)) => Ok((line, Fields { bytes, table })),
+        // This rule comes before whatever else is broken.
+        Err(_) if has_bare_line_feed(&bytes) => Err(HeadError::BareLineBreak),
+        Err(error) => Err(error),
+    }
+}
+
+fn split_strictly(bytes: &[u8], table: Vec<Field>) -> Result<(Span, Vec<Field>), HeadError> {
+    let first = memchr::memchr(b'\n', bytes).ok_or(HeadError::NoStartLine)? + 1;
     let (line, rest) = bytes.split_at_checked(first).ok_or(HeadError::Syntax)?;
     let line = line.strip_suffix(b"\r\n").ok_or(HeadError::NoStartLine)?;
     if line.is_empty() {
@@ -25,53 +34,84 @@ pub(super) fn split(bytes: Bytes, mut table: Vec<Field>) -> Result<(Span, Fields
     if line.contains(&b'\r') {
         return Err(HeadError::BareLineBreak);
     }
+    // Making room for all that there may be costs as much as parsing a few.
+    let mut few = [httparse::EMPTY_HEADER; FEW];
+    let table = match httparse::parse_headers(rest, &mut few) {
+        Err(httparse::Error::TooManyHeaders) => {
+            let mut most = [httparse::EMPTY_HEADER; Fields::MAX];
+            let found = httparse::parse_headers(rest, &mut most);
+            fields(bytes, first, found, table)?
+        }
+        found => fields(bytes, first, found, table)?,
+    };
+    Ok((Span::within(bytes, line), table))
+}
 
-    let mut headers = [httparse::EMPTY_HEADER; Fields::MAX];
-    let parsed = match httparse::parse_headers(rest, &mut headers) {
+/// Takes over what httparse found behind `first`, if it is what the bytes say: each line a token,
+/// a colon, a value and CRLF, with nothing between the lines, and the empty line as their end.
+fn fields(
+    bytes: &[u8],
+    first: usize,
+    found: httparse::Result<(usize, &[httparse::Header<'_>])>,
+    mut table: Vec<Field>,
+) -> Result<Vec<Field>, HeadError> {
+    let rest = bytes.get(first..).unwrap_or_default();
+    let parsed = match found {
         Ok(httparse::Status::Complete((used, parsed))) if used == rest.len() => parsed,
         // Without its end, or with more behind it.
         Ok(_) => return Err(HeadError::Syntax),
         Err(error) => return Err(refusal(error, rest)),
     };
-    // The start line, one line for each field and the empty line: nothing was skipped or joined.
-    // No input is known that httparse would fail this on; a later httparse may learn to be lenient.
-    if parsed.len() + 2 != lines {
-        return Err(HeadError::Syntax);
-    }
-
     table.clear();
     table.reserve(parsed.len());
+    let mut at = first;
     for header in parsed {
-        let name = header.name.as_bytes();
-        if !is_token(name) || !is_text(header.value) {
-            return Err(HeadError::Syntax);
-        }
-        table.push(Field {
-            known: Name::of(name),
-            name: Span::within(&bytes, name),
-            value: Span::within(&bytes, header.value),
-        });
+        let (field, end) = field(bytes, at, header).ok_or(HeadError::Syntax)?;
+        table.push(field);
+        at = end;
     }
-    let line = Span::within(&bytes, line);
-    Ok((line, Fields { bytes, table }))
+    // Nothing was skipped or joined. No input is known that httparse would fail this on; a later
+    // httparse may learn to be lenient.
+    match bytes.get(at..) {
+        Some(b"\r\n") => Ok(table),
+        _ => Err(HeadError::Syntax),
+    }
 }
 
-/// The length of the first line with its end, and the number of lines, all of which end with
-/// CRLF.
-fn count_lines(bytes: &[u8]) -> Result<(usize, usize), HeadError> {
-    let mut first = 0;
-    let mut lines = 0;
-    for lf in memchr::memchr_iter(b'\n', bytes) {
-        let before = lf.checked_sub(1).and_then(|at| bytes.get(at));
-        if before != Some(&b'\r') {
-            return Err(HeadError::BareLineBreak);
-        }
-        if lines == 0 {
-            first = lf + 1;
-        }
-        lines += 1;
+/// The field line at `at`, and where it ends.
+fn field(bytes: &[u8], at: usize, header: &httparse::Header<'_>) -> Option<(Field, usize)> {
+    let colon = at + header.name.len();
+    let start = blanks(bytes, colon + 1);
+    let end = start + header.value.len();
+    let crlf = blanks(bytes, end);
+    let (name, value) = (bytes.get(at..colon)?, bytes.get(start..end)?);
+    let sound = bytes.get(colon) == Some(&b':')
+        && bytes.get(crlf..crlf + 2) == Some(b"\r\n")
+        && is_token(name)
+        && is_text(value);
+    let field = Field {
+        known: Name::of(name),
+        name: Span::within(bytes, name),
+        value: Span::within(bytes, value),
+    };
+    sound.then_some((field, crlf + 2))
+}
+
+/// Where the blanks from `at` on end.
+fn blanks(bytes: &[u8], mut at: usize) -> usize {
+    while bytes.get(at).is_some_and(|byte| is_blank(*byte)) {
+        at += 1;
     }
-    Ok((first, lines))
+    at
+}
+
+/// Whether any line does not end with CRLF.
+#[cold]
+fn has_bare_line_feed(bytes: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', bytes).any(|lf| {
+        let before = lf.checked_sub(1).and_then(|at| bytes.get(at));
+        before != Some(&b'\r')
+    })
 }
 
 /// Names the rule that `rest`, which is no field section, broke.
@@ -90,6 +130,9 @@ fn refusal(error: httparse::Error, rest: &[u8]) -> HeadError {
     }
     HeadError::Syntax
 }
+
+/// Most heads have no more fields.
+const FEW: usize = 24;
 
 #[cfg(test)]
 mod tests {
