@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use bytes::BytesMut;
 use wire::Name;
 use wire::h1::{Body, push_field, push_request_line};
+use wire::text::{AddressText, Decimal};
 
 use crate::app::Kind;
 use crate::{App, Forward, Policy, Request};
@@ -122,7 +123,7 @@ impl ForwardedBlock {
     }
 
     fn push(&self, client: IpAddr, out: &mut BytesMut) {
-        let address = client.to_string();
+        let address = AddressText::of(client);
         push_field(out, b"X-Forwarded-For", address.as_bytes());
         out.extend_from_slice(self.fields.as_bytes());
         out.extend_from_slice(b"Forwarded: for=");
@@ -144,7 +145,7 @@ fn push_framing(body: Body, out: &mut BytesMut) {
         Body::Chunked => push_field(out, b"Transfer-Encoding", b"chunked"),
         Body::Empty => {}
         Body::Length(length) => {
-            push_field(out, b"Content-Length", length.to_string().as_bytes());
+            push_field(out, b"Content-Length", Decimal::of(length).as_bytes());
         }
         Body::Zero => push_field(out, b"Content-Length", b"0"),
     }

@@ -15,6 +15,7 @@ mod grammar;
 pub mod h1;
 pub mod head;
 mod proxy_protocol;
+pub mod text;
 pub mod websocket;
 
 pub use authority::Authority;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use policy::{Lane, Reason, Stripped};
 
-use super::json::Object;
+use super::json::{Object, key};
 use super::redact;
 use crate::telemetry::Protocol;
 
@@ -81,44 +81,44 @@ impl Entry<'_> {
         let query = self.query.map(|query| redact::redact(query, b'&'));
 
         let mut line = Object::begin(out);
-        line.time("time", self.time_micros);
-        line.text("request_id", self.request_id.as_bytes(), NAME);
-        line.address("client", self.client);
-        line.text("listener", self.listener.as_bytes(), NAME);
-        line.optional("app", self.app.map(str::as_bytes), NAME);
-        line.text("lane", lane, NAME);
+        line.time(key!("time"), self.time_micros);
+        line.text(key!("request_id"), self.request_id.as_bytes(), NAME);
+        line.address(key!("client"), self.client);
+        line.text(key!("listener"), self.listener.as_bytes(), NAME);
+        line.optional(key!("app"), self.app.map(str::as_bytes), NAME);
+        line.text(key!("lane"), lane, NAME);
         line.optional(
-            "reason",
+            key!("reason"),
             self.reason.map(|reason| reason.as_str().as_bytes()),
             NAME,
         );
-        line.optional("user", self.user.map(str::as_bytes), NAME);
-        line.optional("token_id", self.token_id(), TOKEN_ID);
-        line.text("method", self.method, METHOD);
-        line.text("host", self.host, NAME);
-        line.text("path", &path, TARGET);
-        line.optional("query", query.as_deref(), TARGET);
-        line.text("protocol", self.protocol.as_str().as_bytes(), NAME);
+        line.optional(key!("user"), self.user.map(str::as_bytes), NAME);
+        line.optional(key!("token_id"), self.token_id(), TOKEN_ID);
+        line.text(key!("method"), self.method, METHOD);
+        line.text(key!("host"), self.host, NAME);
+        line.text(key!("path"), &path, TARGET);
+        line.optional(key!("query"), query.as_deref(), TARGET);
+        line.text(key!("protocol"), self.protocol.as_str().as_bytes(), NAME);
         line.optional_number(
-            "status",
+            key!("status"),
             Some(self.status.into()).filter(|status| *status != 0),
         );
-        line.number("bytes_in", self.bytes_in);
-        line.number("bytes_out", self.bytes_out);
-        line.number("duration_us", self.duration_micros);
-        line.optional_number("first_byte_us", self.first_byte_micros);
-        line.optional("upstream", self.upstream.map(str::as_bytes), TARGET);
-        line.optional_number("upstream_status", self.upstream_status.map(u64::from));
-        line.optional_number("upstream_us", self.upstream_micros);
-        line.flag("websocket", self.websocket);
-        line.optional("user_agent", self.user_agent, USER_AGENT);
-        line.object("stripped", |stripped| {
-            stripped.number("owned", self.stripped.owned.into());
-            stripped.number("alias", self.stripped.aliases.into());
-            stripped.number("credential", self.stripped.credentials.into());
-            stripped.number("answer", self.answer_stripped.into());
+        line.number(key!("bytes_in"), self.bytes_in);
+        line.number(key!("bytes_out"), self.bytes_out);
+        line.number(key!("duration_us"), self.duration_micros);
+        line.optional_number(key!("first_byte_us"), self.first_byte_micros);
+        line.optional(key!("upstream"), self.upstream.map(str::as_bytes), TARGET);
+        line.optional_number(key!("upstream_status"), self.upstream_status.map(u64::from));
+        line.optional_number(key!("upstream_us"), self.upstream_micros);
+        line.flag(key!("websocket"), self.websocket);
+        line.optional(key!("user_agent"), self.user_agent, USER_AGENT);
+        line.object(key!("stripped"), |stripped| {
+            stripped.number(key!("owned"), self.stripped.owned.into());
+            stripped.number(key!("alias"), self.stripped.aliases.into());
+            stripped.number(key!("credential"), self.stripped.credentials.into());
+            stripped.number(key!("answer"), self.answer_stripped.into());
         });
-        line.optional("error", self.error.map(str::as_bytes), ERROR);
+        line.optional(key!("error"), self.error.map(str::as_bytes), ERROR);
         line.end();
         out.push(b'\n');
     }

@@ -3,6 +3,21 @@
 use std::io::Write as _;
 use std::net::IpAddr;
 
+use wire::text::{AddressText, Decimal};
+
+/// A member's name as it is written before a value, if another member stands before it. One piece, so
+/// that it costs one copy.
+macro_rules! key {
+    ($name:literal) => {
+        $crate::telemetry::access_log::json::Key(concat!(",\"", $name, "\":"))
+    };
+}
+pub(super) use key;
+
+/// A member's name, made by [`key!`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key(pub(super) &'static str);
+
 /// A JSON object under construction.
 pub(super) struct Object<'a> {
     out: &'a mut Vec<u8>,
@@ -20,59 +35,51 @@ impl<'a> Object<'a> {
     }
 
     /// A string: at most `limit` bytes of `text`, then `…` if there was more.
-    pub(super) fn text(&mut self, key: &str, text: &[u8], limit: usize) {
+    pub(super) fn text(&mut self, key: Key, text: &[u8], limit: usize) {
         self.key(key);
         push_string(self.out, text, limit);
     }
 
     /// A string as [`Object::text`], or `null`.
-    pub(super) fn optional(&mut self, key: &str, text: Option<&[u8]>, limit: usize) {
+    pub(super) fn optional(&mut self, key: Key, text: Option<&[u8]>, limit: usize) {
         match text {
             Some(text) => self.text(key, text, limit),
             None => self.null(key),
         }
     }
 
-    pub(super) fn address(&mut self, key: &str, address: IpAddr) {
+    pub(super) fn address(&mut self, key: Key, address: IpAddr) {
         self.key(key);
         self.out.push(b'"');
-        match address.to_canonical() {
-            IpAddr::V4(address) => {
-                for (index, octet) in address.octets().into_iter().enumerate() {
-                    if index > 0 {
-                        self.out.push(b'.');
-                    }
-                    push_digits(self.out, octet.into(), 1);
-                }
-            }
-            IpAddr::V6(address) => {
-                // Writing to a `Vec` cannot fail.
-                let _infallible = write!(self.out, "{address}");
-            }
+        let address = AddressText::of(address.to_canonical());
+        self.out.extend_from_slice(address.as_bytes());
+        self.out.push(b'"');
+    }
+
+    pub(super) fn number(&mut self, key: Key, number: u64) {
+        self.key(key);
+        match u8::try_from(number) {
+            // Most are, and a digit needs no division.
+            Ok(digit @ 0..=9) => self.out.push(b'0' + digit),
+            _ => self.out.extend_from_slice(Decimal::of(number).as_bytes()),
         }
-        self.out.push(b'"');
     }
 
-    pub(super) fn number(&mut self, key: &str, number: u64) {
-        self.key(key);
-        push_digits(self.out, number, 1);
-    }
-
-    pub(super) fn optional_number(&mut self, key: &str, number: Option<u64>) {
+    pub(super) fn optional_number(&mut self, key: Key, number: Option<u64>) {
         match number {
             Some(number) => self.number(key, number),
             None => self.null(key),
         }
     }
 
-    pub(super) fn flag(&mut self, key: &str, flag: bool) {
+    pub(super) fn flag(&mut self, key: Key, flag: bool) {
         self.key(key);
         self.out
             .extend_from_slice(if flag { b"true" } else { b"false" });
     }
 
     /// A time as RFC 3339 in UTC, from microseconds since 1970.
-    pub(super) fn time(&mut self, key: &str, micros: u64) {
+    pub(super) fn time(&mut self, key: Key, micros: u64) {
         self.key(key);
         self.out.push(b'"');
         push_time(self.out, micros);
@@ -80,37 +87,32 @@ impl<'a> Object<'a> {
     }
 
     /// An object within.
-    pub(super) fn object(&mut self, key: &str, fill: impl FnOnce(&mut Object<'_>)) {
+    pub(super) fn object(&mut self, key: Key, fill: impl FnOnce(&mut Object<'_>)) {
         self.key(key);
         let mut object = Object::begin(self.out);
         fill(&mut object);
         object.end();
     }
 
-    fn null(&mut self, key: &str) {
+    fn null(&mut self, key: Key) {
         self.key(key);
         self.out.extend_from_slice(b"null");
     }
 
-    fn key(&mut self, key: &str) {
-        if !self.empty {
-            self.out.push(b',');
-        }
-        self.empty = false;
-        self.out.push(b'"');
-        self.out.extend_from_slice(key.as_bytes());
-        self.out.extend_from_slice(b"\":");
+    fn key(&mut self, key: Key) {
+        let text = match std::mem::take(&mut self.empty) {
+            // Without the comma.
+            true => key.0.get(1..).unwrap_or_default(),
+            false => key.0,
+        };
+        self.out.extend_from_slice(text.as_bytes());
     }
 }
 
 fn push_string(out: &mut Vec<u8>, text: &[u8], limit: usize) {
     let shown = truncated(text, limit);
     out.push(b'"');
-    // A fold without an early exit is vectorised.
-    if shown
-        .iter()
-        .fold(true, |plain, byte| plain & is_plain(*byte))
-    {
+    if is_plain_text(shown) {
         out.extend_from_slice(shown);
     } else {
         for chunk in shown.utf8_chunks() {
@@ -164,9 +166,33 @@ fn push_escaped(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.get(plain_from..).unwrap_or_default().as_bytes());
 }
 
-/// Whether a byte stands for itself, whatever surrounds it; nearly all do.
-fn is_plain(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')
+/// Whether each byte stands for itself, whatever surrounds it; nearly all do. Eight at a time: most
+/// texts are too short to be vectorised.
+fn is_plain_text(text: &[u8]) -> bool {
+    let (words, rest) = text.as_chunks();
+    let plain = words.iter().fold(true, |plain, word| {
+        plain & is_plain_word(u64::from_be_bytes(*word))
+    });
+    let last = match text.last_chunk() {
+        // Some bytes are looked at twice.
+        Some(word) => u64::from_be_bytes(*word),
+        None => {
+            let blanks = u64::from_be_bytes([b' '; 8]);
+            rest.iter()
+                .fold(blanks, |word, byte| word << 8 | u64::from(*byte))
+        }
+    };
+    plain & is_plain_word(last)
+}
+
+fn is_plain_word(word: u64) -> bool {
+    // The high bit of a byte of `word - each(n)` that `word` does not have tells that the byte is less
+    // than `n`; the lowest such byte is always told right, and more is not asked.
+    let each = |byte: u8| u64::from_be_bytes([byte; 8]);
+    let below = |word: u64, bound: u8| word.wrapping_sub(each(bound)) & !word;
+    let is = |byte: u8| below(word ^ each(byte), 1);
+    let special = word | below(word, b' ') | is(b'"') | is(b'\\') | is(0x7f);
+    special & each(0x80) == 0
 }
 
 /// What JSON demands, and every character that shows nothing or changes how its neighbours show
@@ -180,37 +206,26 @@ fn needs_escape(character: char) -> bool {
             | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Appends a number with at least `width` digits (20 at most).
-fn push_digits(out: &mut Vec<u8>, mut number: u64, width: usize) {
-    let mut digits = [b'0'; 20];
-    let mut start = digits.len();
-    for digit in digits.iter_mut().rev() {
-        *digit += (number % 10) as u8;
-        number /= 10;
-        start -= 1;
-        if number == 0 && start + width <= 20 {
-            break;
-        }
-    }
-    out.extend_from_slice(digits.get(start..).unwrap_or_default());
-}
-
 fn push_time(out: &mut Vec<u8>, micros: u64) {
     let seconds = micros / 1_000_000;
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil(days);
-    for (number, width, after) in [
-        (year, 4, b'-'),
-        (month, 2, b'-'),
-        (day, 2, b'T'),
-        (second / 3600, 2, b':'),
-        (second / 60 % 60, 2, b':'),
-        (second % 60, 2, b'.'),
-        (micros % 1_000_000, 6, b'Z'),
+    let mut text = *b"0000-00-00T00:00:00.000000Z";
+    for (mut number, from, to) in [
+        (year, 0, 4),
+        (month, 5, 7),
+        (day, 8, 10),
+        (second / 3600, 11, 13),
+        (second / 60 % 60, 14, 16),
+        (second % 60, 17, 19),
+        (micros % 1_000_000, 20, 26),
     ] {
-        push_digits(out, number, width);
-        out.push(after);
+        for digit in text.get_mut(from..to).unwrap_or_default().iter_mut().rev() {
+            *digit = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
     }
+    out.extend_from_slice(&text);
 }
 
 /// Year, month and day from days since 1970-01-01 in the Gregorian calendar. Years begin in March,
@@ -235,6 +250,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// Whether a byte stands for itself, whatever surrounds it; nearly all do.
+    fn is_plain(byte: u8) -> bool {
+        matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')
+    }
 
     fn string(text: impl AsRef<[u8]>, limit: usize) -> String {
         let mut out = Vec::new();
@@ -288,7 +308,9 @@ mod tests {
             push_time(&mut out, micros);
             assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
-        push_time(&mut Vec::new(), u64::MAX);
+        let mut out = Vec::new();
+        push_time(&mut out, u64::MAX);
+        assert_eq!(out.len(), 27);
     }
 
     #[test]
@@ -335,21 +357,21 @@ mod tests {
         }
 
         #[test]
+        fn words_are_judged_as_their_bytes_are(
+            bytes in prop::collection::vec(prop_oneof![Just(b'a'), Just(b' '), any::<u8>()], 0..40),
+        ) {
+            prop_assert_eq!(is_plain_text(&bytes), bytes.iter().all(|byte| is_plain(*byte)));
+        }
+
+        #[test]
         fn plain_bytes_need_no_escape(byte: u8) {
             prop_assert_eq!(is_plain(byte), byte.is_ascii() && !needs_escape(char::from(byte)));
         }
 
         #[test]
-        fn digits(number: u64, width in 1_usize..=20) {
-            let mut out = Vec::new();
-            push_digits(&mut out, number, width);
-            prop_assert_eq!(String::from_utf8(out).unwrap(), format!("{number:0width$}"));
-        }
-
-        #[test]
         fn addresses(address: IpAddr) {
             let mut out = Vec::new();
-            Object::begin(&mut out).address("a", address);
+            Object::begin(&mut out).address(key!("a"), address);
             let expected = format!("{{\"a\":\"{}\"", address.to_canonical());
             prop_assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
