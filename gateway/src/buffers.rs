@@ -50,6 +50,13 @@ impl Buffers {
         .await
     }
 
+    /// An empty buffer of [`Size::Small`] to write a head into.
+    pub(crate) fn lend(&self) -> BytesMut {
+        let mut buffer = BytesMut::new();
+        self.make_room(&mut buffer, Size::Small.bytes(), Size::Small);
+        buffer
+    }
+
     /// Takes the memory of a buffer back, if it holds nothing and nothing that was split off is in
     /// use.
     pub(crate) fn give_back(&self, buffer: &mut BytesMut) {

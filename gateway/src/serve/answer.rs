@@ -6,6 +6,7 @@ use std::rc::Rc;
 use bytes::{Bytes, BytesMut};
 use policy::{Fault, Forward, KeptAnswer};
 use wire::h1::{Answer, AnswerBody, HeadEnd, Request, parse_answer, push_field, push_status_line};
+use wire::text::Decimal;
 use wire::{Method, Name, Version};
 
 use super::body::{Decoder, Flow, FlowError};
@@ -157,7 +158,7 @@ impl Answerer<'_, '_> {
             // What follows a refused upgrade may be meant for the protocol that was refused
             // (Pingora's CVE-2026-2833).
             && !self.request.websocket;
-        let mut head = BytesMut::with_capacity(HEAD_CAPACITY);
+        let mut head = self.worker.buffers.lend();
         push_status_line(&mut head, answer.head.status(), answer.head.reason());
         self.write_kept(&answer, &mut head);
         self.forward
@@ -172,7 +173,7 @@ impl Answerer<'_, '_> {
         self.report.begun(answer.head.status());
 
         let mut out = Outgoing::default();
-        out.push(head.freeze());
+        out.push(head.split().freeze());
         let flow = Flow {
             from: self.upstream,
             buffer: self.buffer,
@@ -195,6 +196,7 @@ impl Answerer<'_, '_> {
             // What has a length has an end of its own, and is of use as a whole only.
             () = over, if framing != Framing::Plain => return Err(AnswerError::Session),
         };
+        self.worker.buffers.give_back(&mut head);
         match relayed {
             Ok(()) => Ok(Answered::Final {
                 keep_client,
@@ -228,7 +230,7 @@ impl Answerer<'_, '_> {
         match (framing, answer.body) {
             (Framing::Chunked, _) => push_field(head, b"Transfer-Encoding", b"chunked"),
             (Framing::Plain, AnswerBody::Length(length)) => {
-                push_field(head, b"Content-Length", length.to_string().as_bytes());
+                push_field(head, b"Content-Length", Decimal::of(length).as_bytes());
             }
             // The length that a GET would have had (RFC 9110 §8.6); 204 has none.
             (Framing::Plain, AnswerBody::Empty)

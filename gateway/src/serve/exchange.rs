@@ -10,6 +10,7 @@ use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 use policy::{Fault, Forward, Reason};
+use tokio::time::Instant;
 use wire::h1::{Body, Request};
 
 use super::answer::{AnswerError, Answered, Answerer};
@@ -32,6 +33,8 @@ pub(super) struct Attempt<'a> {
     pub(super) forward: &'a Forward,
     pub(super) head: Bytes,
     pub(super) lease: Lease,
+    /// When nothing stood in its way any more.
+    pub(super) since: Instant,
     /// The request's slot of the pool; a tunnel gives it back.
     pub(super) slot: &'a Cell<Option<Slot>>,
 }
@@ -85,6 +88,7 @@ impl Attempt<'_> {
             self.app.timeouts.answer,
             has_body(self.request),
             rate.map(|rate| Pace::new(transport, account, rate, silence)),
+            self.since,
         );
         let outcome = self
             .exchange(front, transport, buffer, &progress, report)

@@ -3,8 +3,9 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use policy::{Forward, Reason, Refusal, RequestId};
+use tokio::time::Instant;
 use wire::h1::Request;
 use wire::{Method, Version};
 
@@ -17,14 +18,14 @@ use crate::worker::Worker;
 
 impl Client {
     /// Forwards a request and relays its answer.
-    pub(super) async fn forward(
+    pub(super) async fn forward<'a>(
         &mut self,
-        worker: &Rc<Worker>,
+        worker: &'a Rc<Worker>,
         request: &Request,
         seen: &policy::Request<'_>,
         forward: Forward,
         id: RequestId<'_>,
-        mut report: Report<'_>,
+        mut report: Report<'a>,
     ) -> After {
         let app = worker.shared.apps.get(forward.app);
         let Some((app, gate)) = app.and_then(|app| Some((app, worker.pools.gate(app.pool)?)))
@@ -53,9 +54,9 @@ impl Client {
                 return self.refuse(worker, request, &refusal, report).await;
             }
         };
-        let mut head = BytesMut::with_capacity(HEAD_CAPACITY);
-        forward.write_head(&worker.shared.policy, seen, request.body, id, &mut head);
-        let head = head.freeze();
+        let mut memory = worker.buffers.lend();
+        forward.write_head(&worker.shared.policy, seen, request.body, id, &mut memory);
+        let head = memory.split().freeze();
 
         // Whoever has begun to send already does not wait for us (RFC 9110 §10.1.1).
         let waits = request.expects_continue
@@ -80,7 +81,9 @@ impl Client {
                     .pools
                     .server(&lease)
                     .map_or("", |server| server.url()),
+                lease.since,
             );
+            let mut since = lease.since;
             if !continued {
                 // Only now is it certain that the body is wanted and has somewhere to go.
                 continued = true;
@@ -89,6 +92,7 @@ impl Client {
                     report.finish();
                     return After::Abort;
                 }
+                since = Instant::now();
             }
             let reused = lease.reused;
             let attempt = Attempt {
@@ -98,6 +102,7 @@ impl Client {
                 forward: &forward,
                 head: head.clone(),
                 lease,
+                since,
                 slot: &slot,
             };
             match attempt.run(self, &mut report).await {
@@ -109,11 +114,14 @@ impl Client {
                     return After::Abort;
                 }
                 End::Answered { after, lease } => {
+                    let now = Instant::now();
                     if let Some(mut lease) = lease {
                         worker.buffers.give_back(&mut lease.buffer);
-                        worker.pools.give_back(lease);
+                        worker.pools.give_back(lease, now);
                     }
-                    report.finish();
+                    drop(head);
+                    worker.buffers.give_back(&mut memory);
+                    report.finish_at(now);
                     return after;
                 }
                 End::Failed {
@@ -200,6 +208,3 @@ pub(super) fn refusal(seen: &policy::Request<'_>, forward: &Forward, reason: Rea
         stripped: forward.stripped,
     }
 }
-
-/// Heads with their injected block rarely need more.
-const HEAD_CAPACITY: usize = 2 * 1024;

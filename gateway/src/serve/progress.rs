@@ -52,7 +52,7 @@ pub(super) struct Side {
 }
 
 impl<'a> Progress<'a> {
-    /// Nothing has moved; measures silence from now. `owed`: the client owes a body. With a pace, also
+    /// Nothing has moved; measures silence from `now`. `owed`: the client owes a body. With a pace, also
     /// holds the client to a rate while nothing but it is waited for.
     pub(super) fn new(
         timer: &'a IdleTimer,
@@ -60,6 +60,7 @@ impl<'a> Progress<'a> {
         long: Duration,
         owed: bool,
         pace: Option<Pace<'a>>,
+        now: Instant,
     ) -> Self {
         let progress = Self {
             timer,
@@ -72,7 +73,7 @@ impl<'a> Progress<'a> {
             uploaded: Cell::new(false),
             pace,
         };
-        progress.rearm();
+        progress.rearm_at(now);
         progress
     }
 
@@ -177,7 +178,10 @@ impl<'a> Progress<'a> {
     }
 
     fn rearm(&self) {
-        let now = Instant::now();
+        self.rearm_at(Instant::now());
+    }
+
+    fn rearm_at(&self, now: Instant) {
         self.timer.restart(now, self.period());
         let Waits { sends, takes } = self.waits();
         if let Some(pace) = &self.pace
@@ -210,7 +214,7 @@ mod tests {
                 (true, true, LONG),
             ] {
                 let timer = IdleTimer::new(LONG);
-                let progress = Progress::new(&timer, SHORT, LONG, true, None);
+                let progress = Progress::new(&timer, SHORT, LONG, true, None, Instant::now());
                 progress.block(&progress.up, blocked);
                 if begun {
                     progress.accept(&progress.down);

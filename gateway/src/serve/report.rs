@@ -29,7 +29,7 @@ pub(super) struct Report<'a> {
     stripped: Stripped,
     reason: Option<Reason>,
     status: u16,
-    upstream: Option<Upstream>,
+    upstream: Option<Upstream<'a>>,
     first_byte: Option<Instant>,
     bytes_in: u64,
     bytes_out: u64,
@@ -40,8 +40,8 @@ pub(super) struct Report<'a> {
 
 /// The back-end's part.
 #[derive(Debug)]
-struct Upstream {
-    url: Box<str>,
+struct Upstream<'a> {
+    url: &'a str,
     since: Instant,
     status: Option<u16>,
 }
@@ -85,7 +85,7 @@ impl<'a> Report<'a> {
 
     /// The back-end server that has the request, for the process log; empty if none has.
     pub(super) fn upstream_url(&self) -> &str {
-        self.upstream.as_ref().map_or("", |upstream| &upstream.url)
+        self.upstream.as_ref().map_or("", |upstream| upstream.url)
     }
 
     /// Policy's decision.
@@ -123,11 +123,11 @@ impl<'a> Report<'a> {
         self.reason = Some(reason);
     }
 
-    /// A back-end server has the request.
-    pub(super) fn upstream(&mut self, url: &str) {
+    /// A back-end server has the request, on a connection that was there at `since`.
+    pub(super) fn upstream(&mut self, url: &'a str, since: Instant) {
         self.upstream = Some(Upstream {
-            url: url.into(),
-            since: Instant::now(),
+            url,
+            since,
             status: None,
         });
     }
@@ -168,7 +168,11 @@ impl<'a> Report<'a> {
 
     /// Counts the request and writes its line.
     pub(super) fn finish(self) {
-        let now = Instant::now();
+        self.finish_at(Instant::now());
+    }
+
+    /// As [`Self::finish`], at a moment that is now.
+    pub(super) fn finish_at(self, now: Instant) {
         let duration_micros = micros_between(self.started, now);
         let first_byte_micros = self
             .first_byte
@@ -218,7 +222,7 @@ impl<'a> Report<'a> {
             bytes_out: self.bytes_out,
             duration_micros,
             first_byte_micros,
-            upstream: self.upstream.as_ref().map(|upstream| &*upstream.url),
+            upstream: self.upstream.as_ref().map(|upstream| upstream.url),
             upstream_status: self.upstream.as_ref().and_then(|upstream| upstream.status),
             upstream_micros: self.upstream_micros(),
             websocket: self.websocket,

@@ -203,7 +203,10 @@ impl Io {
 }
 
 fn poll_write(io: &mut Stock, cx: &mut Context<'_>, out: &mut Outgoing) -> Poll<io::Result<()>> {
-    let written = {
+    let written = if out.chunk().len() == out.remaining() {
+        // Most heads; the kernel has less to look at.
+        ready!(Pin::new(io).poll_write(cx, out.chunk()))?
+    } else {
         let mut slices = [IoSlice::new(&[]); Outgoing::BATCH];
         let used = out.chunks_vectored(&mut slices);
         let slices = slices.get(..used).unwrap_or_default();

@@ -43,6 +43,8 @@ pub(crate) struct Lease {
     pub(crate) transport: Transport,
     /// Its receive buffer, empty.
     pub(crate) buffer: BytesMut,
+    /// When it was taken.
+    pub(crate) since: Instant,
     /// Whether it has served before: only then may a failure be retried (ARCHITECTURE.md, "Retry").
     pub(crate) reused: bool,
     pool: usize,
@@ -101,6 +103,7 @@ impl Pools {
             match server.connect(self.connect_limit).await {
                 Ok(transport) => {
                     return Ok(Lease {
+                        since: Instant::now(),
                         transport,
                         buffer: BytesMut::new(),
                         reused: false,
@@ -133,7 +136,7 @@ impl Pools {
 
     /// Takes a connection back whose exchange ended cleanly. What the server sent beyond its answer
     /// was not asked for: such a connection is dropped.
-    pub(crate) fn give_back(self: &Rc<Self>, lease: Lease) {
+    pub(crate) fn give_back(self: &Rc<Self>, lease: Lease, now: Instant) {
         let Some(resting) = self.resting(lease.pool, lease.server) else {
             return;
         };
@@ -142,7 +145,7 @@ impl Pools {
         }
         resting.borrow_mut().push(Resting {
             transport: lease.transport,
-            since: Instant::now(),
+            since: now,
         });
         if !self.sweeping.replace(true) {
             tokio::task::spawn_local(Rc::clone(self).sweep());
@@ -160,6 +163,7 @@ impl Pools {
             }
             if candidate.transport.is_quiet() {
                 return Some(Lease {
+                    since: now,
                     transport: candidate.transport,
                     buffer: BytesMut::new(),
                     reused: true,

@@ -41,7 +41,7 @@ pub(super) async fn run(
 ) {
     worker.cells.tunnel_opened();
     let silence = app.timeouts.tunnel;
-    let progress = Progress::new(&client.timer, silence, silence, false, None);
+    let progress = Progress::new(&client.timer, silence, silence, false, None, Instant::now());
     let pings = Pings::of(app);
     let tunnel = Tunnel::default();
     let outcome = {
