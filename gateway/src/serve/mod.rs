@@ -72,15 +72,16 @@ impl Client {
 pub(crate) async fn serve(worker: &Rc<Worker>, mut client: Client) {
     loop {
         let after = match client.next_head(worker).await {
-            Next::Ended => return client.close().await,
+            Next::Ended | Next::Silent => After::Close,
             // Boxed: an exchange is many times the size of a connection that waits for one.
-            Next::Head(bytes) => Box::pin(client.handle(worker, bytes)).await,
+            Next::Head(bytes) => Box::pin(client.handle_each(worker, bytes)).await,
             Next::Refused(reason) => Box::pin(client.refuse_head(worker, reason)).await,
         };
         match after {
             After::Abort => return,
+            After::Close => return client.close().await,
             After::KeepAlive => {
-                let idle = client.front.timeouts.idle;
+                let idle = client.front.timeouts.idle.saturating_sub(BUSY);
                 client.timer.restart(Instant::now(), idle);
             }
             After::Linger => return client.linger(worker).await,
@@ -93,6 +94,8 @@ pub(crate) async fn serve(worker: &Rc<Worker>, mut client: Client) {
 enum After {
     /// Cut it: its last message is incomplete, and must be seen to be.
     Abort,
+    /// Close it: nothing is owed.
+    Close,
     /// Take the next request.
     KeepAlive,
     /// Close it in a way that lets the client read the answer.
@@ -101,12 +104,14 @@ enum After {
 
 /// What came instead of the next head, or it.
 enum Next {
-    /// The client is gone, silent, or the process drains.
+    /// The client is gone, or the process drains.
     Ended,
     /// A whole head.
     Head(Bytes),
     /// Something that is no head.
     Refused(Reason),
+    /// Nothing, for too long.
+    Silent,
 }
 
 impl Client {
@@ -117,10 +122,6 @@ impl Client {
         let mut hurried = false;
         loop {
             if !self.buffer.is_empty() {
-                if !begun {
-                    begun = true;
-                    self.timer.restart(Instant::now(), self.front.timeouts.head);
-                }
                 match end.find(&self.buffer) {
                     Ok(Some(length)) if length <= limit => {
                         return Next::Head(self.buffer.split_to(length).freeze());
@@ -128,6 +129,10 @@ impl Client {
                     Ok(None) if self.buffer.len() <= limit => {}
                     Ok(_) => return Next::Refused(too_large(&self.buffer, &self.front.limits)),
                     Err(error) => return Next::Refused(Reason::BadHead(error)),
+                }
+                if !begun {
+                    begun = true;
+                    self.timer.restart(Instant::now(), self.front.timeouts.head);
                 }
             } else if worker.is_draining() {
                 return Next::Ended;
@@ -147,7 +152,7 @@ impl Client {
                     Ok(_) => {}
                 },
                 () = self.timer.expired() => {
-                    return if begun { Next::Refused(Reason::HeadTimeout) } else { Next::Ended };
+                    return if begun { Next::Refused(Reason::HeadTimeout) } else { Next::Silent };
                 }
                 () = worker.drain_begun(), if !hurried => {
                     hurried = true;
@@ -156,6 +161,25 @@ impl Client {
                     }
                 }
             }
+        }
+    }
+
+    /// Handles a request, and those that follow soon: a busy connection keeps an exchange's memory.
+    /// With [`After::KeepAlive`] it is busy no more.
+    async fn handle_each(&mut self, worker: &Rc<Worker>, mut bytes: Bytes) -> After {
+        loop {
+            let after = self.handle(worker, bytes).await;
+            if after != After::KeepAlive {
+                return after;
+            }
+            let idle = self.front.timeouts.idle.min(BUSY);
+            self.timer.restart(Instant::now(), idle);
+            bytes = match self.next_head(worker).await {
+                Next::Ended => return After::Close,
+                Next::Head(bytes) => bytes,
+                Next::Refused(reason) => return self.refuse_head(worker, reason).await,
+                Next::Silent => return After::KeepAlive,
+            };
         }
     }
 
@@ -361,6 +385,9 @@ fn too_large(buffer: &[u8], limits: &Limits) -> Reason {
 fn exceeds(limit: Option<u64>, body: Body) -> bool {
     matches!((limit, body), (Some(limit), Body::Length(length)) if length > limit)
 }
+
+/// How long after an exchange its memory is kept for another on the same connection.
+const BUSY: Duration = Duration::from_secs(1);
 
 /// A read within a head is worth a system call from this much room on.
 const HEAD_READ_MORE: usize = 1024;
