@@ -72,16 +72,15 @@ impl Client {
 pub(crate) async fn serve(worker: &Rc<Worker>, mut client: Client) {
     loop {
         let after = match client.next_head(worker).await {
-            Next::Ended | Next::Silent => After::Close,
+            Next::Ended => return client.close().await,
             // Boxed: an exchange is many times the size of a connection that waits for one.
-            Next::Head(bytes) => Box::pin(client.handle_each(worker, bytes)).await,
+            Next::Head(bytes) => Box::pin(client.handle(worker, bytes)).await,
             Next::Refused(reason) => Box::pin(client.refuse_head(worker, reason)).await,
         };
         match after {
             After::Abort => return,
-            After::Close => return client.close().await,
             After::KeepAlive => {
-                let idle = client.front.timeouts.idle.saturating_sub(BUSY);
+                let idle = client.front.timeouts.idle;
                 client.timer.restart(Instant::now(), idle);
             }
             After::Linger => return client.linger(worker).await,
@@ -94,8 +93,6 @@ pub(crate) async fn serve(worker: &Rc<Worker>, mut client: Client) {
 enum After {
     /// Cut it: its last message is incomplete, and must be seen to be.
     Abort,
-    /// Close it: nothing is owed.
-    Close,
     /// Take the next request.
     KeepAlive,
     /// Close it in a way that lets the client read the answer.
@@ -104,14 +101,12 @@ enum After {
 
 /// What came instead of the next head, or it.
 enum Next {
-    /// The client is gone, or the process drains.
+    /// The client is gone, silent, or the process drains.
     Ended,
     /// A whole head.
     Head(Bytes),
     /// Something that is no head.
     Refused(Reason),
-    /// Nothing, for too long.
-    Silent,
 }
 
 impl Client {
@@ -152,7 +147,7 @@ impl Client {
                     Ok(_) => {}
                 },
                 () = self.timer.expired() => {
-                    return if begun { Next::Refused(Reason::HeadTimeout) } else { Next::Silent };
+                    return if begun { Next::Refused(Reason::HeadTimeout) } else { Next::Ended };
                 }
                 () = worker.drain_begun(), if !hurried => {
                     hurried = true;
@@ -161,25 +156,6 @@ impl Client {
                     }
                 }
             }
-        }
-    }
-
-    /// Handles a request, and those that follow soon: a busy connection keeps an exchange's memory.
-    /// With [`After::KeepAlive`] it is busy no more.
-    async fn handle_each(&mut self, worker: &Rc<Worker>, mut bytes: Bytes) -> After {
-        loop {
-            let after = self.handle(worker, bytes).await;
-            if after != After::KeepAlive {
-                return after;
-            }
-            let idle = self.front.timeouts.idle.min(BUSY);
-            self.timer.restart(Instant::now(), idle);
-            bytes = match self.next_head(worker).await {
-                Next::Ended => return After::Close,
-                Next::Head(bytes) => bytes,
-                Next::Refused(reason) => return self.refuse_head(worker, reason).await,
-                Next::Silent => return After::KeepAlive,
-            };
         }
     }
 
@@ -385,9 +361,6 @@ fn too_large(buffer: &[u8], limits: &Limits) -> Reason {
 fn exceeds(limit: Option<u64>, body: Body) -> bool {
     matches!((limit, body), (Some(limit), Body::Length(length)) if length > limit)
 }
-
-/// How long after an exchange its memory is kept for another on the same connection.
-const BUSY: Duration = Duration::from_secs(1);
 
 /// A read within a head is worth a system call from this much room on.
 const HEAD_READ_MORE: usize = 1024;
