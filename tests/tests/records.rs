@@ -12,14 +12,16 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use gateway_tests::harness::{ALICE, Backend, CONNECT, Gateway, Request, Setup, poll};
+use gateway_tests::harness::{
+    ALICE, Authority, Backend, CONNECT, Gateway, Request, Setup, accept, poll,
+};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{ALL_CIPHER_SUITES, default_provider, kx_group};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
     AlertDescription, ClientConfig, ClientConnection, Error, HandshakeKind, RootCertStore,
-    SupportedCipherSuite, SupportedProtocolVersion,
+    ServerConfig, ServerConnection, SupportedCipherSuite, SupportedProtocolVersion,
 };
 
 #[test]
@@ -236,6 +238,75 @@ fn a_handshake_that_goes_wrong_within_a_message_is_counted() {
         assert_eq!(peer.status(), "200");
         site.backend.take();
     });
+}
+
+/// Payload before the handshake (0-RTT) is never taken. A client may send it all the same, with a ticket
+/// of another server.
+#[test]
+fn early_data_is_skipped() {
+    with_each(|site| {
+        for (size, count) in [(1, 1), (1000, 5), (2500, 2), (5000, 1)] {
+            let mut peer = eager(site, size, count);
+            assert_eq!(peer.shake(), Ok(()), "{count} of {size}");
+            assert!(!peer.tls.is_early_data_accepted());
+            peer.send(&Request::get("/").by(&ALICE).bytes());
+            assert_eq!(peer.status(), "200");
+            assert_eq!(site.backend.one().target, "/");
+        }
+        // More than rustls skips.
+        let mut peer = eager(site, 16_384, 1);
+        let refused = peer.shake().and_then(|()| peer.read());
+        let alert = Error::AlertReceived(AlertDescription::BadRecordMac);
+        assert_eq!(refused, Err(alert));
+    });
+}
+
+/// A client that has sent its hello and early data.
+fn eager(site: &Site, size: usize, count: usize) -> Peer {
+    let ca = Authority::new("another server");
+    let mut server = ServerConfig::clone(&accept(&ca.server(&[CONNECT])));
+    server.max_early_data_size = 1 << 20;
+    let mut roots = RootCertStore::empty();
+    roots.add(site.ca.clone()).unwrap();
+    roots.add(ca.der()).unwrap();
+    let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_protocol_versions(&[&TLS13])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.enable_early_data = true;
+    let config = Arc::new(config);
+    let name = ServerName::try_from(CONNECT).unwrap();
+
+    let mut server = ServerConnection::new(Arc::new(server)).unwrap();
+    let mut client = ClientConnection::new(Arc::clone(&config), name.clone()).unwrap();
+    while client.wants_write() || server.wants_write() {
+        let (mut up, mut down) = (Vec::new(), Vec::new());
+        client.write_tls(&mut up).unwrap();
+        server.read_tls(&mut &up[..]).unwrap();
+        server.process_new_packets().unwrap();
+        while server.wants_write() {
+            server.write_tls(&mut down).unwrap();
+        }
+        let mut down = &down[..];
+        while !down.is_empty() {
+            client.read_tls(&mut down).unwrap();
+            client.process_new_packets().unwrap();
+        }
+    }
+
+    let mut tls = ClientConnection::new(config, name).unwrap();
+    let mut early = tls.early_data().expect("the ticket allows it");
+    for _ in 0..count {
+        assert_eq!(early.write(&vec![7; size]).unwrap(), size);
+    }
+    let mut sent = Vec::new();
+    while tls.wants_write() {
+        tls.write_tls(&mut sent).unwrap();
+    }
+    let mut peer = Peer::over(tls, site.gateway.address());
+    peer.tcp.write_all(&sent).unwrap();
+    peer
 }
 
 /// A gateway with its back-end.
