@@ -1,7 +1,7 @@
 //! What `check` says of memory, and what a loaded gateway takes.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
 
 use gateway_tests::harness::{
@@ -124,6 +124,74 @@ fn loaded_connections_stay_within_the_formula() {
     let traffic = terms["their traffic"] / connections as u64;
     assert!(each > 290_000, "{each} bytes each upload");
     assert!(each <= traffic, "{each} bytes each upload, of {traffic}");
+}
+
+/// Nobody has said who they are yet: a hello that never ends is held a few times, whoever judges it.
+#[test]
+fn unfinished_handshakes_stay_within_the_formula() {
+    let connections = scale(100, 1000);
+    for records in ["own", "stock"] {
+        for content in [16_000, 100] {
+            let backend = Backend::recording();
+            let prepared = Setup::connect(&backend)
+                .line("gateway", "workers = 2")
+                .line("gateway", &format!("tls_records = {records:?}"))
+                .line(
+                    "limits",
+                    &format!("connections_per_address = {}", connections + 1),
+                )
+                .line("timeouts", "head = \"10m\"")
+                .prepare();
+            let terms = terms(&prepared.finish(&["check", "--offline"]));
+            let gateway = prepared.start();
+            gateway.ask(&Request::get("/").by(&ALICE)).expect(200);
+            let before = gateway.reset_peak_memory();
+            let hello = endless_hello(content);
+            let clients: Vec<_> = (0..connections)
+                .map(|_| {
+                    let mut tcp = gateway.tcp_from("127.0.0.1");
+                    tcp.write_all(&hello).unwrap();
+                    tcp
+                })
+                .collect();
+            let taken = settled_peak(&gateway).saturating_sub(before);
+            let each = taken / connections as u64;
+            println!("{records}, records of {content}: {each} bytes each");
+            // It is held: else the bound would say nothing.
+            assert!(each > hello.len() as u64, "{each} bytes each");
+            assert!(each <= 4 * 0xffff, "{each} bytes each");
+            let all = terms["workers"] + terms["connections"] + terms["their traffic"];
+            assert!(taken <= all, "{taken} of {all} bytes");
+            // They wait, and others are served.
+            for mut tcp in clients {
+                tcp.set_nonblocking(true).unwrap();
+                let error = tcp.read(&mut [0]).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
+                // A byte more is too much.
+                tcp.set_nonblocking(false).unwrap();
+                tcp.write_all(&[22]).unwrap();
+                let end = tcp.read(&mut [0]);
+                assert!(matches!(end, Ok(0)), "{end:?}");
+            }
+            gateway.ask(&Request::get("/").by(&ALICE)).expect(200);
+        }
+    }
+}
+
+/// A hello that is longer than what comes of it, in records with so much content. A byte more would be
+/// too much.
+fn endless_hello(content: usize) -> Vec<u8> {
+    let mut rest: &[u8] = &[&[1, 0, 0xff, 0xf0][..], &[0; 0xffff]].concat();
+    let mut hello = Vec::new();
+    while hello.len() < 0xfffe {
+        let length = content.min(0xfffe - hello.len() - 5);
+        let (part, behind) = rest.split_at(length);
+        let [high, low] = u16::try_from(length).unwrap().to_be_bytes();
+        hello.extend_from_slice(&[22, 3, 1, high, low]);
+        hello.extend_from_slice(part);
+        rest = behind;
+    }
+    hello
 }
 
 /// A client that reads nothing of its answer, and whose upload nobody takes any more.
