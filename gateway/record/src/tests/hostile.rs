@@ -6,11 +6,11 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
 use rustls::version::{TLS12, TLS13};
-use rustls::{AlertDescription, ClientConfig, Error};
+use rustls::{AlertDescription, ClientConfig, Error, ServerConfig, ServerConnection};
 
 use super::support::{
     Pair, SUITES, Shaking, client, client_config, client_config_of, failed, sent_by, server_config,
-    server_config_of, told,
+    server_config_of, told, told_server,
 };
 use crate::{Handshake, HandshakeError, MAX_HANDSHAKE, MAX_PAYLOAD, Step};
 
@@ -34,12 +34,10 @@ fn a_fault_in_the_middle_of_a_message_is_an_error() {
 
 #[test]
 fn two_messages_in_the_place_of_a_second_hello_are_an_error() {
-    let mut few = default_provider();
-    few.kx_groups = vec![kx_group::X25519];
     let mut other_first = default_provider();
     other_first.kx_groups = vec![kx_group::SECP384R1, kx_group::X25519];
     let mut client = client(&client_config_of(other_first, &[&TLS13]));
-    let mut handshake = Handshake::new(server_config_of(few)).unwrap();
+    let mut handshake = Handshake::new(few_groups()).unwrap();
     let mut received = BytesMut::from(&sent_by(&mut client)[..]);
     let mut out = Vec::new();
     let step = handshake.advance(&mut received, &mut out);
@@ -49,6 +47,106 @@ fn two_messages_in_the_place_of_a_second_hello_are_an_error() {
     received.extend_from_slice(&[22, 3, 3, 0, 8, 20, 0, 0, 0, 20, 0, 0, 0]);
     let error = handshake.advance(&mut received, &mut out).unwrap_err();
     assert!(matches!(error, HandshakeError::Later(_)), "{error:?}");
+}
+
+/// RFC 8446 §5 would have one dropped wherever it stands; rustls refuses it within a message, with our
+/// records and with its own.
+#[test]
+fn a_change_cipher_spec_is_judged_as_by_stock() {
+    let mut refused = [0; 3];
+    for (flight, refusals) in refused.iter_mut().enumerate() {
+        for place in 0.. {
+            let Some(stock) = shaken_with_spec(flight, place, stock()) else {
+                break;
+            };
+            let ours = shaken_with_spec(flight, place, ours()).unwrap();
+            assert_eq!(ours, stock, "flight {flight}, before record {place}");
+            *refusals += usize::from(stock.0.is_err());
+        }
+    }
+    // Within the many records of a hello, and the two of a Finished.
+    assert!(
+        refused[0] > 2 && refused[1] > 2 && refused[2] == 1,
+        "{refused:?}"
+    );
+}
+
+/// What a server says, and its client hears, of a handshake with two hellos and one
+/// change_cipher_spec more before a record of one of the client's flights; `None` if there are fewer.
+fn shaken_with_spec(
+    flight: usize,
+    place: usize,
+    mut server: impl FnMut(&[u8]) -> (Result<(), Error>, Vec<u8>),
+) -> Option<(Result<(), Error>, Result<Vec<u8>, Error>)> {
+    let mut other_first = default_provider();
+    other_first.kx_groups = vec![kx_group::SECP384R1, kx_group::X25519];
+    let mut config = ClientConfig::clone(&client_config_of(other_first, &[&TLS13]));
+    config.max_fragment_size = Some(32);
+    let mut client = client(&Arc::new(config));
+    for number in 0..3 {
+        let mut sent = records(&sent_by(&mut client));
+        if number == flight {
+            // Behind the last it would be the session's.
+            if place >= sent.len() {
+                return None;
+            }
+            sent.insert(place, vec![20, 3, 3, 0, 1, 1]);
+        }
+        for record in sent {
+            let (said, out) = server(&record);
+            let heard = told(&mut client, &out);
+            if said.is_err() {
+                return Some((said, heard));
+            }
+            heard.unwrap();
+        }
+    }
+    assert!(!client.is_handshaking());
+    Some((Ok(()), Ok(Vec::new())))
+}
+
+/// A handshake of ours, and what follows it when it leaves all to stock.
+fn ours() -> impl FnMut(&[u8]) -> (Result<(), Error>, Vec<u8>) {
+    let mut handshake = Handshake::new(few_groups()).unwrap();
+    let mut received = BytesMut::new();
+    move |record| {
+        received.extend_from_slice(record);
+        let mut out = Vec::new();
+        match handshake.advance(&mut received, &mut out) {
+            Ok(_) => (Ok(()), out),
+            Err(HandshakeError::First(_)) => stock()(&received),
+            Err(HandshakeError::Later(error)) => (Err(error), out),
+        }
+    }
+}
+
+fn stock() -> impl FnMut(&[u8]) -> (Result<(), Error>, Vec<u8>) {
+    let mut server = ServerConnection::new(few_groups()).unwrap();
+    move |records| {
+        let said = told_server(&mut server, records).map(|_| ());
+        let mut out = Vec::new();
+        while server.wants_write() {
+            server.write_tls(&mut out).unwrap();
+        }
+        (said, out)
+    }
+}
+
+/// Whose clients with another first choice have to say hello again.
+fn few_groups() -> Arc<ServerConfig> {
+    let mut few = default_provider();
+    few.kx_groups = vec![kx_group::X25519];
+    server_config_of(few)
+}
+
+fn records(mut bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut records = Vec::new();
+    while let Some(&[_, _, _, high, low]) = bytes.first_chunk() {
+        let (record, rest) = bytes.split_at(5 + usize::from(u16::from_be_bytes([high, low])));
+        records.push(record.to_vec());
+        bytes = rest;
+    }
+    records
 }
 
 /// Of a message that is not whole rustls discards nothing.
