@@ -1,5 +1,7 @@
 //! What a transport promises, on both kinds of records.
 
+mod tickets;
+
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -10,7 +12,9 @@ use std::thread;
 
 use bytes::Bytes;
 use config::{Certificate, Origin, TlsRecords};
+use rcgen::KeyPair;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::version::TLS13;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use tokio::time::timeout;
 
@@ -180,7 +184,7 @@ fn what_came_behind_a_handshake_has_memory_of_its_size() {
         let mut config = Peer::config(root);
         config.alpn_protocols = vec![vec![b'x'; 250]; 200];
         config.alpn_protocols.push(b"http/1.1".to_vec());
-        Peer::by(config, address, b"payload")
+        Peer::by(config.into(), "localhost", address, b"payload")
     };
     with(TlsRecords::Own, talkative, async |_peer, transport| {
         assert!(transport.has_received());
@@ -232,13 +236,17 @@ struct Peer {
 
 impl Peer {
     fn connect(address: std::net::SocketAddr, root: CertificateDer<'static>) -> Self {
-        Self::by(Self::config(root), address, b"")
+        Self::by(Self::config(root).into(), "localhost", address, b"")
     }
 
     /// After a handshake with whose end some payload is sent.
-    fn by(config: ClientConfig, address: std::net::SocketAddr, payload: &[u8]) -> Self {
-        let name = "localhost".try_into().unwrap();
-        let mut tls = ClientConnection::new(Arc::new(config), name).unwrap();
+    fn by(
+        config: Arc<ClientConfig>,
+        name: &'static str,
+        address: std::net::SocketAddr,
+        payload: &[u8],
+    ) -> Self {
+        let mut tls = ClientConnection::new(config, name.try_into().unwrap()).unwrap();
         tls.writer().write_all(payload).unwrap();
         let mut tcp = std::net::TcpStream::connect(address).unwrap();
         tcp.set_nodelay(true).unwrap();
@@ -308,20 +316,27 @@ fn with(
     test: impl AsyncFn(Peer, Transport),
 ) {
     println!("{records:?}");
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let origin = || Origin {
-        file: PathBuf::from("gateway.toml"),
-        line: 1,
-        key: String::new(),
-    };
+    let made = self_signed("localhost");
     let root = made.cert.der().clone();
-    let certificate = Certificate {
-        chain: vec![root.clone()],
-        key: PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into()),
-        chain_origin: origin(),
-        key_origin: origin(),
-    };
-    let acceptor = Acceptor::new(&[certificate], records).unwrap();
+    let acceptor = Acceptor::new(&[certificate(&made)], records).unwrap();
+    accepted(
+        &acceptor,
+        move |address| connect(address, root),
+        async |peer, transport, sni| {
+            assert_eq!(sni.as_deref(), Some("localhost"));
+            let own = matches!(*transport.io.borrow(), Io::Records(_));
+            assert_eq!(own, records == TlsRecords::Own);
+            test(peer, transport).await;
+        },
+    );
+}
+
+/// Runs a test with a client, the transport to it, and the name that it asked for.
+fn accepted(
+    acceptor: &Acceptor,
+    connect: impl FnOnce(std::net::SocketAddr) -> Peer + Send + 'static,
+    test: impl AsyncFnOnce(Peer, Transport, Option<Box<str>>),
+) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -329,17 +344,32 @@ fn with(
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let peer = thread::spawn(move || connect(address, root));
+        let peer = thread::spawn(move || connect(address));
         let (stream, _) = listener.accept().unwrap();
         stream.set_nonblocking(true).unwrap();
         let accepted = acceptor.accept(TcpStream::from_std(stream).unwrap());
         let accepted = timeout(PATIENCE, accepted).await.expect("it comes");
         let (transport, sni) = accepted.unwrap();
-        assert_eq!(sni.as_deref(), Some("localhost"));
-        let own = matches!(*transport.io.borrow(), Io::Records(_));
-        assert_eq!(own, records == TlsRecords::Own);
-        test(peer.join().unwrap(), transport).await;
+        test(peer.join().unwrap(), transport, sni).await;
     });
+}
+
+fn self_signed(name: &str) -> rcgen::CertifiedKey<KeyPair> {
+    rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap()
+}
+
+fn certificate(made: &rcgen::CertifiedKey<KeyPair>) -> Certificate {
+    let origin = || Origin {
+        file: PathBuf::from("gateway.toml"),
+        line: 1,
+        key: String::new(),
+    };
+    Certificate {
+        chain: vec![made.cert.der().clone()],
+        key: PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into()),
+        chain_origin: origin(),
+        key_origin: origin(),
+    }
 }
 
 async fn read(transport: &Transport, buffer: &mut BytesMut) -> Result<usize, ErrorKind> {
