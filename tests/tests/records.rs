@@ -11,9 +11,10 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::thread;
 
 use gateway_tests::harness::{
-    ALICE, Authority, Backend, CONNECT, Gateway, Request, Setup, accept, poll,
+    ALICE, Authority, Backend, CONNECT, Gateway, Request, Setup, accept, poll, scale,
 };
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{ALL_CIPHER_SUITES, default_provider, kx_group};
@@ -108,6 +109,64 @@ fn keys_are_updated_in_the_middle_of_anything() {
             assert_eq!(peer.status(), "200");
             assert_eq!(site.backend.one().body, body);
         }
+    });
+}
+
+/// Each asks for one back (RFC 8446 §4.6.3): one answers all that came before something is sent, and none
+/// keeps the worker from others.
+#[test]
+fn a_flood_of_key_updates_is_answered_once_and_harms_nobody() {
+    with_each_of("workers = 1", |site| {
+        let config = site.config(ALL_CIPHER_SUITES[0]);
+        let mut flood = site.peer(&config).unwrap();
+        let body = vec![7; scale(5_000, 50_000)];
+        let mut message = Request::post("/upload", &body).by(&ALICE).bytes();
+        let payload = message.split_off(message.len() - body.len());
+        let mut records = flood.sealed(&message);
+        for byte in payload {
+            // As many as are taken without payload.
+            for _ in 0..32 {
+                flood.tls.refresh_traffic_keys().unwrap();
+            }
+            records.extend(flood.sealed(&[byte]));
+        }
+        let mut other = site.peer(&config).unwrap();
+        let flooding = thread::spawn(move || {
+            flood.tcp.write_all(&records).unwrap();
+            assert_eq!(flood.status(), "200");
+            flood.received
+        });
+        let mut served = 0;
+        while !flooding.is_finished() {
+            other.send(&Request::get("/other").by(&ALICE).bytes());
+            assert_eq!(other.status(), "200");
+            served += 1;
+        }
+        let received = flooding.join().unwrap();
+        println!("{served} others, {received} bytes for the flood");
+        // At least between its turns.
+        assert!(served > 2, "{served}");
+        // Two tickets and the handshake among it.
+        assert!(received < 4000, "{received}");
+        let mut uploads = site.backend.take();
+        uploads.retain(|request| request.target == "/upload");
+        assert_eq!(uploads.len(), 1);
+        assert_eq!(uploads[0].body, body);
+
+        // Without payload they are refused: a client could go on for ever.
+        let mut flood = site.peer(&config).unwrap();
+        let mut records = Vec::new();
+        for _ in 0..100 {
+            flood.tls.refresh_traffic_keys().unwrap();
+            records.extend(flood.sealed(b""));
+        }
+        flood.tcp.write_all(&records).unwrap();
+        let mut answer = Vec::new();
+        // It ends before it has read all, so perhaps by a reset.
+        if let Err(error) = flood.tcp.read_to_end(&mut answer) {
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        }
+        assert!(answer.len() < 2000, "{}", answer.len());
     });
 }
 
@@ -318,11 +377,19 @@ struct Site {
 
 /// Runs a test on our own records and on rustls's.
 fn with_each(test: impl Fn(&Site)) {
+    with_each_of("", test);
+}
+
+/// As [`with_each`], with another line about the gateway.
+fn with_each_of(more: &str, test: impl Fn(&Site)) {
     for records in ["own", "stock"] {
         println!("tls_records = {records:?}");
         let backend = Backend::recording();
         let line = format!("tls_records = {records:?}");
-        let prepared = Setup::connect(&backend).line("gateway", &line).prepare();
+        let prepared = Setup::connect(&backend)
+            .line("gateway", &line)
+            .line("gateway", more)
+            .prepare();
         let ca = prepared.ca.der();
         test(&Site {
             backend,
@@ -385,7 +452,10 @@ impl Site {
 struct Peer {
     tls: ClientConnection,
     tcp: TcpStream,
+    /// Payload that nobody asked for yet.
     read: Vec<u8>,
+    /// Bytes, records and all.
+    received: usize,
 }
 
 impl Peer {
@@ -396,6 +466,7 @@ impl Peer {
             tls,
             tcp,
             read: Vec::new(),
+            received: 0,
         }
     }
 
@@ -434,6 +505,7 @@ impl Peer {
     /// Reads once; fails the test at an end that no alert explains.
     fn read(&mut self) -> Result<(), Error> {
         let count = self.tls.read_tls(&mut self.tcp).unwrap();
+        self.received += count;
         self.tls.process_new_packets()?;
         let mut bytes = [0; 4096];
         loop {
