@@ -15,7 +15,7 @@ use config::{Certificate, Origin, TlsRecords};
 use rcgen::KeyPair;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::version::TLS13;
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls::{AlertDescription, ClientConfig, ClientConnection, RootCertStore};
 use tokio::time::timeout;
 
 use super::*;
@@ -119,6 +119,49 @@ fn a_write_that_was_given_up_is_not_sealed_again() {
         transport.shutdown().await.unwrap();
         let read = reader.join().unwrap();
         assert!(read == payload[..taken], "{} of {taken}", read.len());
+    });
+}
+
+/// Stock rustls says the same, but waits for more behind a fault.
+#[test]
+fn a_fault_is_told_behind_what_was_written_and_is_the_last() {
+    on(TlsRecords::Own, async |mut peer, transport| {
+        let payload = Bytes::from(vec![7; 8_000_000]);
+        let mut out = Outgoing::default();
+        out.push(payload);
+        let mut cx = Context::from_waker(Waker::noop());
+        while pin!(transport.write_some(&mut out))
+            .poll(&mut cx)
+            .is_ready()
+        {}
+        let taken = 8_000_000 - out.remaining();
+        let mut record = peer.sealed(b"tampered");
+        record[7] ^= 1;
+        peer.tcp.write_all(&record).unwrap();
+        let mut buffer = BytesMut::new();
+        for _ in 0..2 {
+            let read = read(&transport, &mut buffer).await;
+            assert_eq!(read, Err(ErrorKind::InvalidData));
+        }
+        assert!(
+            pin!(transport.write_some(&mut out))
+                .poll(&mut cx)
+                .is_pending()
+        );
+        let reader = thread::spawn(move || {
+            let mut answer = Vec::new();
+            peer.tcp.read_to_end(&mut answer).unwrap();
+            (peer, answer)
+        });
+        let more = transport.write_some(&mut out).await;
+        assert_eq!(more.unwrap_err().kind(), ErrorKind::BrokenPipe);
+        transport.shutdown().await.unwrap();
+        let (mut peer, mut answer) = reader.join().unwrap();
+        // As long as each alert is here.
+        let alert = answer.split_off(answer.len() - ALERT);
+        assert_eq!(peer.told(&answer), Ok(taken));
+        let heard = AlertDescription::BadRecordMac;
+        assert_eq!(peer.told(&alert), Err(rustls::Error::AlertReceived(heard)));
     });
 }
 
@@ -290,6 +333,19 @@ impl Peer {
         self.outgoing()
     }
 
+    /// What it makes of records: how much payload they have.
+    fn told(&mut self, mut records: &[u8]) -> Result<usize, rustls::Error> {
+        let mut all = 0;
+        while !records.is_empty() {
+            self.tls.read_tls(&mut records).unwrap();
+            let state = self.tls.process_new_packets()?;
+            let mut payload = vec![0; state.plaintext_bytes_to_read()];
+            self.tls.reader().read_exact(&mut payload).unwrap();
+            all += payload.len();
+        }
+        Ok(all)
+    }
+
     /// All up to close_notify, without which it fails.
     fn read_to_end(&mut self) -> Vec<u8> {
         let mut all = Vec::new();
@@ -380,6 +436,9 @@ async fn read(transport: &Transport, buffer: &mut BytesMut) -> Result<usize, Err
     let read = timeout(PATIENCE, read).await.expect("something comes");
     read.map_err(|error| error.kind())
 }
+
+/// A sealed one.
+const ALERT: usize = 5 + 2 + 1 + 16;
 
 /// Generous: it only costs time when a test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
