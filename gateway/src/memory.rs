@@ -153,8 +153,8 @@ const PAYLOAD: usize = 2 * 2 * Size::Large.bytes();
 
 const _: () = assert!(tls::HANDSHAKE_MEMORY <= PAYLOAD + 2 * TLS_BUFFERS);
 
-/// A connection without traffic, with its TLS session and task (measured in
-/// `tests/tests/idle_memory.rs`).
+/// A connection without traffic, with its TLS session and task, and up to 4 KiB of a record that is not
+/// whole (measured in `tests/tests/idle_memory.rs`).
 const IDLE: usize = 12 << 10;
 
 /// What one TLS session of rustls holds: 64 KiB to be sent, a record that arrives and one that is

@@ -8,6 +8,7 @@
     reason = "a failed step is a failed test"
 )]
 
+use std::io::Write;
 use std::time::Duration;
 
 use gateway_tests::harness::{ALICE, Backend, Client, Gateway, Request, Setup, poll, scale};
@@ -44,6 +45,50 @@ fn idle_connections_that_moved_much_are_small() {
     assert!(grown <= LIMIT, "{grown} bytes each");
 }
 
+/// What has come of a record may wait for long, and needs no more than its own size.
+#[test]
+fn connections_that_stopped_within_a_record_are_small() {
+    for uploads in [false, true] {
+        let backend = Backend::recording();
+        let gateway = patient(&backend);
+        let mut clients: Vec<_> = (0..scale(100, 1000))
+            .map(|_| {
+                let tcp = gateway.tcp_from("127.0.0.1");
+                let raw = tcp.try_clone().unwrap();
+                let mut client = gateway.client_over(tcp);
+                if uploads {
+                    let head = Request::new("POST", "/up").by(&ALICE);
+                    client.send(&head.field("Content-Length", "1000000").bytes());
+                } else {
+                    client.ask(&Request::get("/small").by(&ALICE)).expect(200);
+                }
+                (client, raw)
+            })
+            .collect();
+        let before = resident(&gateway);
+        // All of it is there before it is read, so that it lies in one piece of memory.
+        gateway.pause();
+        for (client, raw) in &mut clients {
+            if uploads {
+                client.send(&[7; 48 * 1024]);
+            }
+            raw.write_all(&[23]).unwrap();
+        }
+        gateway.resume();
+        let after = resident(&gateway);
+        let each = after.saturating_sub(before) / clients.len() as u64;
+        println!("uploads: {uploads}: {each} bytes resident each");
+        assert!(each <= 3000, "{each} bytes each");
+        // It was kept: with the rest it is a record, though a forged one.
+        for (mut client, mut raw) in clients {
+            raw.write_all(&[&[3, 3, 0, 17][..], &[0; 17]].concat())
+                .unwrap();
+            let end = client.read_some(1).unwrap_err();
+            assert_eq!(end.to_string(), "received fatal alert: BadRecordMac");
+        }
+    }
+}
+
 /// A gateway that closes nothing for being idle while the test opens its connections.
 fn patient(backend: &Backend) -> Gateway {
     Setup::connect(backend)
@@ -51,6 +96,7 @@ fn patient(backend: &Backend) -> Gateway {
         .line("limits", "connections_per_address = 8192")
         .line("timeouts", "head = \"10m\"")
         .line("timeouts", "idle = \"10m\"")
+        .line("timeouts", "body = \"10m\"")
         .start()
 }
 

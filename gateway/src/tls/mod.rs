@@ -76,10 +76,10 @@ impl Transport {
         })
     }
 
-    /// Whether something was received and not yet handed out, with memory of its own.
+    /// Whether something was received and not yet handed out, in memory where more has room.
     pub(crate) fn has_received(&self) -> bool {
         self.with(|io| match io {
-            Io::Records(io) => !io.is_empty(),
+            Io::Records(io) => io.has_received(),
             Io::Stock(_) => false,
         })
     }

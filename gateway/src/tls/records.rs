@@ -27,6 +27,8 @@ pub(super) struct Records {
     session: Session<KernelConnection<ServerConnectionData>>,
     /// Received and not opened. Has memory only while it holds something.
     received: BytesMut,
+    /// That is the beginning of a record, in memory of its size, while its rest is waited for.
+    parked: bool,
     sealed: Sealed,
 }
 
@@ -74,6 +76,7 @@ impl Records {
             session: handshake.finish().map_err(invalid)?,
             // In no more memory than it needs: the handshake may have taken much.
             received: BytesMut::from(&received[..]),
+            parked: false,
             sealed: Sealed::default(),
         })))
     }
@@ -83,9 +86,10 @@ impl Records {
         &self.stream
     }
 
-    /// Whether nothing was received that is not opened: a read then needs the caller's memory.
-    pub(super) fn is_empty(&self) -> bool {
-        self.received.is_empty()
+    /// Whether something was received and not opened, in memory where its rest has room: else a read
+    /// needs the caller's.
+    pub(super) fn has_received(&self) -> bool {
+        !self.received.is_empty() && !self.parked
     }
 
     /// Puts the payload of one record behind what `buffer` holds; 0 at the end. An empty buffer
@@ -95,7 +99,7 @@ impl Records {
         cx: &mut Context<'_>,
         buffer: &mut BytesMut,
     ) -> Poll<io::Result<usize>> {
-        if !self.received.is_empty() {
+        if self.has_received() {
             // It counts as a read of the kernel does: else a client with many small records would
             // keep the task from ending its turn.
             ready!(poll_proceed(cx)).made_progress();
@@ -121,12 +125,8 @@ impl Records {
             };
             self.make_room(buffer, missing);
             let read = pin!(self.stream.read_buf(&mut self.received)).poll(cx);
-            if self.received.is_empty() {
-                let memory = std::mem::take(&mut self.received);
-                if buffer.is_empty() {
-                    // Nothing came: the memory is the caller's again.
-                    *buffer = memory;
-                }
+            if self.received.is_empty() || read.is_pending() && self.received.len() <= PARKED {
+                self.park(buffer);
             }
             if ready!(read)? == 0 {
                 // RFC 8446 §6.1: without close_notify it may have been cut by anybody.
@@ -203,15 +203,33 @@ impl Records {
         }
     }
 
+    /// Gives the caller back its memory. Who waits holds what has come, and no more: a record's rest may
+    /// be long in coming.
+    fn park(&mut self, buffer: &mut BytesMut) {
+        let mut memory = std::mem::take(&mut self.received);
+        if !memory.is_empty() {
+            self.received = BytesMut::from(&memory[..]);
+            self.parked = true;
+        }
+        if buffer.is_empty() {
+            memory.clear();
+            *buffer = memory;
+        }
+    }
+
     /// Makes room for at least `missing` bytes.
     fn make_room(&mut self, buffer: &mut BytesMut, missing: usize) {
-        if self.received.is_empty() {
-            self.received = match buffer.len() {
+        if !self.has_received() {
+            let memory = match buffer.len() {
                 // What is read lies where its payload is to be.
                 0 => std::mem::take(buffer),
                 // It has to be copied in any case; what is split off could not grow in place.
                 length => BytesMut::with_capacity(buffer.capacity() - length),
             };
+            let begun = std::mem::replace(&mut self.received, memory);
+            if std::mem::take(&mut self.parked) {
+                self.received.extend_from_slice(&begun);
+            }
         } else if buffer.is_empty() {
             // It may be the last that keeps our memory from being used again.
             *buffer = BytesMut::new();
@@ -239,6 +257,10 @@ fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
 /// The most bytes of a handshake: what is received, a first copy of it, both in memory that doubles
 /// as it grows, and rustls's view of a message, and its transcript.
 pub(crate) const HANDSHAKE_MEMORY: usize = 6 * (MAX_HANDSHAKE + HANDSHAKE_READ);
+
+/// The most of a record, in bytes, that moves to memory of its own, and back when more comes. What is more
+/// stays where it is: in a fast upload most is.
+const PARKED: usize = 4 * 1024;
 
 /// So much room is made for a record that has begun.
 const GROWTH: usize = 4 * 1024;

@@ -198,6 +198,55 @@ fn who_waits_keeps_the_callers_memory() {
     });
 }
 
+/// Whatever of a record has come, and wherever: at most 4 KiB of it wait in memory of their own.
+#[test]
+fn who_waits_for_the_rest_of_a_record_keeps_the_callers_memory() {
+    on(TlsRecords::Own, async |mut peer, transport| {
+        let payload: Vec<u8> = (0..100_000_u32).map(|at| (at / 7) as u8).collect();
+        let sizes = [1, 5000, 16_384, 300, 3000, 16_384].into_iter().cycle();
+        let (mut rest, mut read) = (&payload[..], 0);
+        for (turn, size) in sizes.enumerate() {
+            let (part, behind) = rest.split_at(size.min(rest.len()));
+            rest = behind;
+            if part.is_empty() {
+                break;
+            }
+            let record = peer.sealed(part);
+            // Within its header, too.
+            let pieces = [1, 3, 700, 3500, 9000, record.len()].map(|end| end.min(record.len()));
+            let mut start = 0;
+            for end in pieces {
+                if start == end {
+                    continue;
+                }
+                peer.tcp.write_all(&record[start..end]).unwrap();
+                start = end;
+                transport.arrived().await;
+                let mut buffer = BytesMut::with_capacity(64 * 1024);
+                // What is there already stays, before what comes.
+                let held = turn % 2 * 10;
+                buffer.extend_from_slice(&payload[..held]);
+                let place = buffer.as_ptr();
+                let mut cx = Context::from_waker(Waker::noop());
+                while let Poll::Ready(count) = transport.poll_read(&mut cx, &mut buffer) {
+                    let count = count.unwrap();
+                    assert_eq!(buffer[..held], payload[..held]);
+                    assert_eq!(buffer[held..], payload[read..read + count]);
+                    assert_eq!(end, record.len());
+                    read += count;
+                    buffer.truncate(held);
+                }
+                let waits = end < record.len();
+                assert_eq!(transport.has_received(), waits && end > 4096);
+                if waits && end <= 4096 {
+                    assert_eq!((buffer.as_ptr(), buffer.capacity()), (place, 64 * 1024));
+                }
+            }
+        }
+        assert_eq!(read, payload.len());
+    });
+}
+
 #[test]
 fn records_that_came_together_are_taken_without_the_kernel() {
     on(TlsRecords::Own, async |mut peer, transport| {
@@ -269,6 +318,15 @@ fn records_that_came_together_are_read_in_turns() {
         let both = async { tokio::join!(reading, others) };
         timeout(PATIENCE, both).await.expect("they are there");
     });
+}
+
+impl Transport {
+    /// Waits until there is something to read.
+    async fn arrived(&self) {
+        let arrived = poll_fn(|cx| self.with(|io| io.socket().tcp().poll_read_ready(cx)));
+        let arrived = timeout(PATIENCE, arrived).await.expect("it arrives");
+        arrived.unwrap();
+    }
 }
 
 /// A client over a blocking socket.
