@@ -11,7 +11,9 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use gateway_tests::harness::{
     ALICE, Authority, Backend, CONNECT, Gateway, Request, Setup, accept, poll, scale,
@@ -112,11 +114,55 @@ fn keys_are_updated_in_the_middle_of_anything() {
     });
 }
 
+/// What has come of a record is no payload until it is whole: it puts nothing off.
+#[test]
+fn a_record_that_trickles_is_silence() {
+    let lines = [("limits", "body_rate = 0"), ("timeouts", "body = \"1s\"")];
+    with_each_of(&lines, |site| {
+        let config = site.config(ALL_CIPHER_SUITES[0]);
+        let body = [7; 10];
+        let mut message = Request::post("/upload", &body).by(&ALICE).bytes();
+        message.truncate(message.len() - body.len());
+
+        // The control: the same pace, in whole records.
+        let mut peer = site.peer(&config).unwrap();
+        peer.send(&message);
+        for byte in body {
+            thread::sleep(PACE);
+            peer.send(&[byte]);
+        }
+        assert_eq!(peer.status(), "200");
+        assert_eq!(site.backend.one().body, body);
+
+        let mut peer = site.peer(&config).unwrap();
+        peer.send(&message);
+        let record = peer.sealed(&body);
+        let mut tcp = peer.tcp.try_clone().unwrap();
+        let cut = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&cut);
+        let trickling = thread::spawn(move || {
+            let mut bytes = record.into_iter();
+            while !ended.load(Ordering::SeqCst)
+                && let Some(byte) = bytes.next()
+            {
+                tcp.write_all(&[byte]).unwrap();
+                thread::sleep(PACE);
+            }
+            bytes.len()
+        });
+        assert_eq!(peer.status(), "408");
+        cut.store(true, Ordering::SeqCst);
+        let left = trickling.join().unwrap();
+        assert!(left > 0, "the record is whole");
+        site.backend.take();
+    });
+}
+
 /// Each asks for one back (RFC 8446 §4.6.3): one answers all that came before something is sent, and none
 /// keeps the worker from others.
 #[test]
 fn a_flood_of_key_updates_is_answered_once_and_harms_nobody() {
-    with_each_of("workers = 1", |site| {
+    with_each_of(&[("gateway", "workers = 1")], |site| {
         let config = site.config(ALL_CIPHER_SUITES[0]);
         let mut flood = site.peer(&config).unwrap();
         let body = vec![7; scale(5_000, 50_000)];
@@ -368,6 +414,9 @@ fn eager(site: &Site, size: usize, count: usize) -> Peer {
     peer
 }
 
+/// Five times faster than silence, and far too slow for a record.
+const PACE: Duration = Duration::from_millis(200);
+
 /// A gateway with its back-end.
 struct Site {
     backend: Backend,
@@ -377,19 +426,20 @@ struct Site {
 
 /// Runs a test on our own records and on rustls's.
 fn with_each(test: impl Fn(&Site)) {
-    with_each_of("", test);
+    with_each_of(&[], test);
 }
 
-/// As [`with_each`], with another line about the gateway.
-fn with_each_of(more: &str, test: impl Fn(&Site)) {
+/// As [`with_each`], with more lines of configuration.
+fn with_each_of(more: &[(&'static str, &str)], test: impl Fn(&Site)) {
     for records in ["own", "stock"] {
         println!("tls_records = {records:?}");
         let backend = Backend::recording();
         let line = format!("tls_records = {records:?}");
-        let prepared = Setup::connect(&backend)
-            .line("gateway", &line)
-            .line("gateway", more)
-            .prepare();
+        let mut setup = Setup::connect(&backend).line("gateway", &line);
+        for &(section, line) in more {
+            setup = setup.line(section, line);
+        }
+        let prepared = setup.prepare();
         let ca = prepared.ca.der();
         test(&Site {
             backend,
