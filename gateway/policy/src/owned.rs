@@ -9,6 +9,9 @@ use crate::App;
 #[derive(Clone, Debug)]
 pub struct OwnedNames {
     configured: Box<[Box<[u8]>]>,
+    /// A bit for each [`initials`] of a name or a prefix: few names that are not ours begin so, and the
+    /// others need not be compared.
+    initials: u64,
 }
 
 impl OwnedNames {
@@ -25,8 +28,14 @@ impl OwnedNames {
                 }
             }
         }
+        let names = configured.iter().map(|name| &**name);
+        let initials = names
+            .chain(BUILT_IN.iter().copied())
+            .chain(PREFIXES.iter().copied())
+            .fold(0, |bits, name| bits | initials(name));
         Self {
             configured: configured.into(),
+            initials,
         }
     }
 
@@ -42,6 +51,9 @@ impl OwnedNames {
     /// as they are. Such a name cannot be an alias either, because it would be the name itself.
     pub(crate) fn judge(&self, name: &[u8]) -> Judged {
         if is_canonical(name) {
+            if self.initials & initials(name) == 0 {
+                return Judged::Free;
+            }
             let prefixed = PREFIXES.iter().any(|prefix| {
                 name.get(..prefix.len())
                     .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
@@ -86,6 +98,12 @@ pub(crate) fn is_forwarding(name: &[u8]) -> bool {
         .iter()
         .any(|prefix| folded.starts_with(prefix))
         || FORWARDING.iter().any(|owned| folded.is(owned))
+}
+
+/// A bit that names with the same first two letters share, in whatever case.
+fn initials(name: &[u8]) -> u64 {
+    let letter = |at: usize| name.get(at).map_or(0, |byte| byte & 0x1f);
+    1 << (letter(0) ^ letter(1) << 1)
 }
 
 /// Whether folding the name changes nothing but its case.
