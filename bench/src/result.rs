@@ -38,7 +38,8 @@ pub(crate) struct Finding {
 /// Why figures say nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Void {
-    /// More than one try in a thousand failed: that share of them did, the first in this way.
+    /// More than one try in a thousand failed, or a whole round did: that share of all tries, the first
+    /// in this way.
     Errors { share: f64, first: String },
     /// Rounds lie that far apart, as a share of the median.
     Noise { spread: f64 },
@@ -99,7 +100,9 @@ fn judge(subject: &Rounds, metric: Metric) -> Option<(Figures, Option<Void>)> {
     let errors: u64 = subject.rounds.iter().map(|round| round.errors).sum();
     let share = errors as f64 / (done + errors).max(1) as f64;
     let spread = figures.spread() / figures.median;
-    let void = if share > ERRORS || done == 0 {
+    // A round in which nothing was answered may have few errors: each took its time.
+    let idle = subject.rounds.iter().any(|round| round.done == 0);
+    let void = if share > ERRORS || idle {
         let mut first = subject
             .rounds
             .iter()
@@ -202,5 +205,22 @@ mod tests {
         idle.rounds[0].done = 0;
         let reason = found(&[idle])[0].void.clone().unwrap().reason();
         assert_eq!(reason, "0.00 % errors: nothing was answered");
+    }
+
+    #[test]
+    fn a_round_in_which_nothing_was_answered_makes_all_void() {
+        let mut stalled = rounds("gateway", &[10.0, 10.0, 10.0], 0);
+        for round in &mut stalled.rounds {
+            round.done = 100_000;
+        }
+        stalled.rounds[1] = Round {
+            errors: 32,
+            first_error: Some("took too long".to_owned()),
+            ..Round::default()
+        };
+        let found = found(&[stalled, rounds("nginx", &[20.0, 40.0, 20.0], 0)]);
+        let reason = found[0].void.clone().unwrap().reason();
+        assert_eq!(reason, "0.02 % errors: took too long");
+        assert_eq!(found[0].ratio_to, BTreeMap::new());
     }
 }
