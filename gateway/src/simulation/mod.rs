@@ -12,6 +12,7 @@
 mod backend;
 mod client;
 mod request;
+mod rest;
 mod site;
 mod stream;
 mod tunnel;
