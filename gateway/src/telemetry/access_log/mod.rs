@@ -8,6 +8,7 @@ mod writer;
 use std::cell::{Cell, RefCell};
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 
 use super::Cells;
@@ -26,7 +27,7 @@ pub(crate) struct AccessLog {
     armed: Cell<bool>,
     cells: Arc<Cells>,
     /// `None`: the log is off.
-    queue: Option<SyncSender<Message>>,
+    queue: Option<Queue>,
 }
 
 impl AccessLog {
@@ -57,7 +58,7 @@ impl AccessLog {
         }
     }
 
-    fn new(queue: Option<SyncSender<Message>>, cells: Arc<Cells>) -> Self {
+    fn new(queue: Option<Queue>, cells: Arc<Cells>) -> Self {
         Self {
             buffer: RefCell::default(),
             armed: Cell::new(false),
@@ -68,12 +69,16 @@ impl AccessLog {
 
     fn ship(&self, buffer: &mut Vec<u8>) {
         let Some(queue) = &self.queue else { return };
-        // Room for the line that goes beyond.
-        let batch = mem::replace(buffer, Vec::with_capacity(BATCH + BATCH / 8));
-        if let Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) =
-            queue.try_send(Message::Batch(batch))
-            && let Message::Batch(batch) = message
-        {
+        let batch = if buffer.len() < BATCH {
+            // What waits shall take no more memory than it has bytes.
+            let batch = buffer.to_vec();
+            buffer.clear();
+            batch
+        } else {
+            // Room for the line that goes beyond.
+            mem::replace(buffer, Vec::with_capacity(BATCH + BATCH / 8))
+        };
+        if let Err(batch) = queue.ship(batch) {
             self.cells.access_log_dropped(lines(&batch));
         }
     }
@@ -82,6 +87,35 @@ impl AccessLog {
 impl Drop for AccessLog {
     fn drop(&mut self) {
         self.flush();
+    }
+}
+
+/// The way to the writer's thread, as long as the bytes that wait there, and not their number of
+/// batches: those of a worker with little to do are small.
+#[derive(Clone, Debug)]
+struct Queue {
+    messages: SyncSender<Message>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Queue {
+    /// Ships a batch, or gives it back if there is no room.
+    fn ship(&self, batch: Vec<u8>) -> Result<(), Vec<u8>> {
+        let length = batch.len();
+        if self.waiting.fetch_add(length, Ordering::Relaxed) + length > MOST_WAITING {
+            self.waiting.fetch_sub(length, Ordering::Relaxed);
+            return Err(batch);
+        }
+        match self.messages.try_send(Message::Batch(batch)) {
+            Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => {
+                self.waiting.fetch_sub(length, Ordering::Relaxed);
+                match message {
+                    Message::Batch(batch) => Err(batch),
+                    Message::Wake => Ok(()),
+                }
+            }
+            Ok(()) => Ok(()),
+        }
     }
 }
 
@@ -100,14 +134,17 @@ fn lines(batch: &[u8]) -> u64 {
 }
 
 /// A batch is shipped when it reaches so many bytes: few wake-ups of the writer under load, each of
-/// which costs a worker on the same CPU two switches, and [`QUEUE`] batches stay small.
+/// which costs a worker on the same CPU two switches.
 const BATCH: usize = 64 * 1024;
 
-/// The most bytes that wait, and the one that is written.
-pub(crate) const MEMORY: usize = (QUEUE + 1) * (BATCH + BATCH / 8);
+/// The most bytes that wait for the writer.
+const MOST_WAITING: usize = 4 * 1024 * 1024;
 
-/// So many batches wait for the writer at most: about 4 MiB.
-const QUEUE: usize = 64;
+/// The most bytes that wait, and the batch that is written.
+pub(crate) const MEMORY: usize = MOST_WAITING + MOST_WAITING / 8 + BATCH + BATCH / 8;
+
+/// The most batches that wait: those of 64 workers, each with little to do, for more than a second.
+const QUEUE: usize = 1024;
 
 #[cfg(test)]
 mod tests;

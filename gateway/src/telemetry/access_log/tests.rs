@@ -62,7 +62,11 @@ pub(super) fn dropped(telemetry: &Telemetry, cause: &str) -> u64 {
 
 fn log(room: usize) -> (AccessLog, Receiver<Message>, Arc<Telemetry>) {
     let telemetry = telemetry();
-    let (queue, messages) = mpsc::sync_channel(room);
+    let (sender, messages) = mpsc::sync_channel(room);
+    let queue = Queue {
+        messages: sender,
+        waiting: Arc::default(),
+    };
     (
         AccessLog::new(Some(queue), telemetry.worker(0)),
         messages,
@@ -130,6 +134,31 @@ fn what_finds_no_room_is_dropped_and_counted() {
     assert!(log.line(&entry("lost")));
     log.flush();
     assert_eq!(dropped(&telemetry, "queue_full"), 3, "the writer has ended");
+}
+
+#[test]
+fn what_waits_is_bounded_by_its_bytes() {
+    let (log, messages, telemetry) = log(QUEUE);
+    let mut written = 0;
+    while dropped(&telemetry, "queue_full") == 0 {
+        let _flush_is_not_needed = log.line(&entry("a"));
+        written += 1;
+    }
+    let waiting: Vec<_> = std::iter::from_fn(|| batch(&messages)).collect();
+    let bytes: usize = waiting.iter().map(Vec::len).sum();
+    assert!(
+        (MOST_WAITING - 2 * BATCH..=MOST_WAITING).contains(&bytes),
+        "{bytes}"
+    );
+    let kept: u64 = waiting.iter().map(|batch| lines(batch)).sum();
+    assert_eq!(kept + dropped(&telemetry, "queue_full"), written);
+
+    // Small ones take no more than they have.
+    let (log, messages, _telemetry) = self::log(QUEUE);
+    let _asked = log.line(&entry("small"));
+    log.flush();
+    let small = batch(&messages).unwrap();
+    assert!(small.capacity() < 2 * small.len(), "{}", small.capacity());
 }
 
 #[test]

@@ -7,12 +7,12 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::{AccessLog, Message, QUEUE, lines};
+use super::{AccessLog, Message, QUEUE, Queue, lines};
 use crate::telemetry::{Cells, Telemetry};
 
 /// The process's end of the access log.
@@ -86,13 +86,18 @@ impl AccessLogWriter {
     }
 
     fn spawn(file: File, path: Option<PathBuf>, telemetry: Arc<Telemetry>) -> io::Result<Self> {
-        let (queue, messages) = mpsc::sync_channel(QUEUE);
+        let (sender, messages) = mpsc::sync_channel(QUEUE);
+        let queue = Queue {
+            messages: sender,
+            waiting: Arc::default(),
+        };
         let (alive, ended) = mpsc::channel();
         let flags = Arc::new(Flags::default());
         let writer = Writer {
             output: Output { file, torn: false },
             path,
             flags: Arc::clone(&flags),
+            waiting: Arc::clone(&queue.waiting),
             telemetry,
             warned: None,
         };
@@ -116,7 +121,7 @@ impl AccessLogWriter {
 /// A log that is not off.
 #[derive(Debug)]
 struct Running {
-    queue: SyncSender<Message>,
+    queue: Queue,
     flags: Arc<Flags>,
     /// Disconnected when the thread ends.
     ended: Receiver<Infallible>,
@@ -127,7 +132,7 @@ impl Running {
     /// Has the thread look at its flags.
     fn wake(&self) {
         // A full queue wakes it as well; and if it has ended, nobody is left to be woken.
-        let _full_or_ended = self.queue.try_send(Message::Wake);
+        let _full_or_ended = self.queue.messages.try_send(Message::Wake);
     }
 }
 
@@ -144,6 +149,8 @@ struct Writer {
     /// `None`: standard output.
     path: Option<PathBuf>,
     flags: Arc<Flags>,
+    /// How many bytes wait; also the workers'.
+    waiting: Arc<AtomicUsize>,
     telemetry: Arc<Telemetry>,
     /// When the last warning was given.
     warned: Option<Instant>,
@@ -166,9 +173,11 @@ impl Writer {
         if self.flags.reopen.swap(false, Ordering::AcqRel) {
             self.reopen();
         }
-        if let Message::Batch(batch) = message
-            && let Err((error, lost)) = self.output.write(&batch)
-        {
+        let Message::Batch(batch) = message else {
+            return;
+        };
+        self.waiting.fetch_sub(batch.len(), Ordering::Relaxed);
+        if let Err((error, lost)) = self.output.write(&batch) {
             self.telemetry.access_log_lost(lost);
             self.warn("cannot write the access log; lines are lost", &error);
         }

@@ -257,6 +257,7 @@ fn warnings_are_rare() {
             torn: false,
         },
         path: Some(scratch.log()),
+        waiting: Arc::default(),
         flags: Arc::default(),
         telemetry: telemetry(),
         warned: None,
