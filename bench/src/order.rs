@@ -1,7 +1,8 @@
 //! What `bench-load` is told and what it answers: both are JSON, one line each.
 //!
-//! The order is its only argument. It prints `ready` when it is set up, waits for a line on its
-//! standard input, works, and prints the [`Outcome`]. Connections that it was told to hold are
+//! The order is the first line of its standard input: with a thousand users' passwords it is longer
+//! than an argument may be. It prints `ready` when it is set up, waits for a line on its standard
+//! input, works, and prints the [`Outcome`]. Connections that it was told to hold are
 //! held until its standard input ends.
 
 use std::net::SocketAddr;

@@ -95,14 +95,14 @@ impl<'a> Bench<'a> {
             let subject = self.subject(kind, scenario.back_end)?;
             let meter = self.meter(scenario);
             let warm = meter.generators.warm_up(&meter.wanted(&subject));
-            warm.with_context(|| kind.name())?;
-            subjects.push((subject, Vec::new()));
+            let warm = warm.with_context(|| kind.name())?;
+            subjects.push((subject, Vec::new(), warm));
         }
         let count = subjects.len();
         for round in 0..self.effort.rounds {
             for at in 0..count {
                 // Each begins once, so that none always follows the same.
-                let Some((subject, rounds)) = subjects.get_mut((at + round) % count) else {
+                let Some((subject, rounds, _)) = subjects.get_mut((at + round) % count) else {
                     continue;
                 };
                 let measured = self.meter(scenario).round(subject);
@@ -110,8 +110,12 @@ impl<'a> Bench<'a> {
                 subject.process.expect_running()?;
             }
         }
+        // Before others are answered, whose lines would stand for missing ones.
+        for (subject, rounds, warm) in &mut subjects {
+            count_unlogged(scenario, subject, *warm, rounds)?;
+        }
         if self.uncounted.is_none() {
-            for (subject, rounds) in &mut subjects {
+            for (subject, rounds, _) in &mut subjects {
                 let syscalls = self.meter(scenario).syscalls(subject);
                 let syscalls = syscalls.with_context(|| subject.kind.name())?;
                 if let Some(first) = rounds.first_mut() {
@@ -119,12 +123,10 @@ impl<'a> Bench<'a> {
                 }
             }
         }
-        let mut all = Vec::new();
-        for (subject, mut rounds) in subjects {
-            count_unlogged(scenario, &subject, &mut rounds)?;
-            all.push(named(subject.kind, rounds));
-        }
-        Ok(all)
+        let all = subjects.into_iter();
+        Ok(all
+            .map(|(subject, rounds, _)| named(subject.kind, rounds))
+            .collect())
     }
 
     /// Subjects that are started for each round: what memory was needed before is not given back.
@@ -136,7 +138,7 @@ impl<'a> Bench<'a> {
                 let measured = self.meter(scenario).memory(&subject);
                 let mut measured = [measured.with_context(|| kind.name())?];
                 subject.process.expect_running()?;
-                count_unlogged(scenario, &subject, &mut measured)?;
+                count_unlogged(scenario, &subject, 0, &mut measured)?;
                 rounds.rounds.extend(measured);
             }
         }
@@ -180,12 +182,17 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// Answers without a line in the access log are errors.
-fn count_unlogged(scenario: &Scenario, subject: &Subject, rounds: &mut [Round]) -> Result<()> {
+/// Answers without a line in the access log are errors, those of `warm` others before the rounds too.
+fn count_unlogged(
+    scenario: &Scenario,
+    subject: &Subject,
+    warm: u64,
+    rounds: &mut [Round],
+) -> Result<()> {
     if !scenario.load.is_logged() {
         return Ok(());
     }
-    let missing = subject.unlogged(rounds.iter().map(|round| round.done).sum())?;
+    let missing = subject.unlogged(warm + rounds.iter().map(|round| round.done).sum::<u64>())?;
     if let (Some(last), 1..) = (rounds.last_mut(), missing) {
         last.errors += missing;
         last.first_error

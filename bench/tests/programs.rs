@@ -124,6 +124,20 @@ fn a_stall_shows_in_the_times_of_all_that_was_due_meanwhile() {
     assert!(latency.p50 > 1_000.0, "{latency:?}");
 }
 
+/// As with a thousand users, each of whom has a head of their own.
+#[test]
+fn an_order_may_be_longer_than_an_argument() {
+    let dir = Dir::new("order");
+    let place = Place::make(&dir.0).unwrap();
+    let address = serve(&place, |_| 200);
+    let fields = format!("X-Long: {}\r\n", "a".repeat(1000));
+    let requests = vec![request("GET", "/", &fields, 0, 200); 300];
+    let work = Work::Closed { milliseconds: 10 };
+    let order = order(&place, address, requests, work);
+    assert!(serde_json::to_string(&order).unwrap().len() > 128 * 1024);
+    assert_eq!(load(&order).unwrap().errors, 0);
+}
+
 #[test]
 fn a_wrong_answer_is_told_and_no_work_begins() {
     let dir = Dir::new("wrong");
@@ -265,12 +279,13 @@ fn request(method: &str, path: &str, fields: &str, body: u64, expect: u16) -> Re
 /// Runs the generator; an error is what it said.
 fn load(order: &Order) -> Result<Outcome, String> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_bench-load"))
-        .arg(serde_json::to_string(order).unwrap())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
+    let stdin = child.stdin.as_mut().unwrap();
+    writeln!(stdin, "{}", serde_json::to_string(order).unwrap()).unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     stdout.read_line(&mut line).unwrap();

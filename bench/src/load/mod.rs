@@ -64,17 +64,16 @@ impl Generators<'_> {
     }
 
     /// Has every request of a scenario answered a few times, so that caches are filled, connections
-    /// to the back-end are open, and what cannot work says so.
-    pub(crate) fn warm_up(&self, wanted: &Wanted<'_>) -> Result<()> {
+    /// to the back-end are open, and what cannot work says so. How often they were answered.
+    pub(crate) fn warm_up(&self, wanted: &Wanted<'_>) -> Result<u64> {
         let time = WARM_UP;
-        self.own(&Wanted { time, ..*wanted })?.go().map(drop)
+        let outcome = self.own(&Wanted { time, ..*wanted })?.go()?;
+        Ok(outcome.done)
     }
 
     fn own(&self, wanted: &Wanted<'_>) -> Result<own::Job> {
         let program = self.programs.join("bench-load");
-        let mut command = within(wanted.syscalls, &program);
-        command.arg(serde_json::to_string(&wanted.order())?);
-        own::Job::start(command)
+        own::Job::start(within(wanted.syscalls, &program), &wanted.order())
     }
 }
 

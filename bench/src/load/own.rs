@@ -5,7 +5,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::order::{Outcome, READY};
+use crate::order::{Order, Outcome, READY};
 
 /// One that is set up. Dropped, it is ended, and its connections with it.
 pub(crate) struct Job {
@@ -14,8 +14,8 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// Starts it, and waits until it is ready.
-    pub(super) fn start(mut command: Command) -> Result<Self> {
+    /// Starts it, tells it the order, and waits until it is ready.
+    pub(super) fn start(mut command: Command, order: &Order) -> Result<Self> {
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut child = child.context("cannot start bench-load")?;
         let stdout = child.stdout.take().context("no standard output")?;
@@ -23,6 +23,7 @@ impl Job {
             child,
             stdout: BufReader::new(stdout),
         };
+        job.tell(&serde_json::to_string(order)?)?;
         let line = job.line()?;
         ensure!(line == READY, "bench-load said {line:?}");
         Ok(job)
@@ -30,10 +31,14 @@ impl Job {
 
     /// Has it do its work.
     pub(super) fn go(&mut self) -> Result<Outcome> {
-        let stdin = self.child.stdin.as_mut().context("no standard input")?;
-        stdin.write_all(b"go\n").context("bench-load has gone")?;
+        self.tell("go")?;
         let line = self.line()?;
         serde_json::from_str(&line).with_context(|| format!("bench-load said {line:?}"))
+    }
+
+    fn tell(&mut self, line: &str) -> Result<()> {
+        let stdin = self.child.stdin.as_mut().context("no standard input")?;
+        writeln!(stdin, "{line}").context("bench-load has gone")
     }
 
     fn line(&mut self) -> Result<String> {

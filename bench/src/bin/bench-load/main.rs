@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let order = std::env::args().nth(1).context("usage: bench-load ORDER")?;
+    let order = line()?.context("expected an order as the first line of standard input")?;
     let order: Order = serde_json::from_str(&order).context("the order")?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("no runtime")?;
@@ -71,7 +71,7 @@ async fn work(order: &Order) -> Result<()> {
             let (_held, outcome) = in_time(hold::open(&target, tunnels)).await?;
             answer(&outcome)?;
             // They stay until whoever measures them has done so.
-            wait_for_line()?;
+            line()?;
             return Ok(());
         }
         Work::Open { milliseconds, rate } => {
@@ -86,17 +86,18 @@ async fn work(order: &Order) -> Result<()> {
 /// Says that the work can begin, and waits until it shall.
 fn ready() -> Result<()> {
     say(READY)?;
-    match wait_for_line()? {
-        0 => bail!("told to end before the work began"),
-        _ => Ok(()),
+    match line()? {
+        None => bail!("told to end before the work began"),
+        Some(_) => Ok(()),
     }
 }
 
-fn wait_for_line() -> Result<usize> {
+/// The next line of standard input, if it has not ended.
+fn line() -> Result<Option<String>> {
     let mut line = String::new();
-    io::stdin()
-        .read_line(&mut line)
-        .context("cannot read from standard input")
+    let read = io::stdin().read_line(&mut line);
+    let read = read.context("cannot read from standard input")?;
+    Ok((read > 0).then_some(line))
 }
 
 fn answer(outcome: &Outcome) -> Result<()> {
