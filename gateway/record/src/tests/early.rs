@@ -4,43 +4,44 @@ use std::io::Write;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
 use rustls::server::ProducesTickets;
 use rustls::version::TLS13;
 use rustls::{
-    ClientConfig, ClientConnection, ServerConfig, ServerConnection, SupportedCipherSuite,
+    ClientConfig, ClientConnection, Error, HandshakeKind, ServerConfig, ServerConnection,
+    SupportedCipherSuite,
 };
 
-use super::support::{SUITES, client, client_config, sent_by, server_config, told, told_server};
+use super::support::{
+    SUITES, client, client_config, sent_by, server_config, server_config_of, told, told_server,
+};
 use crate::{Handshake, HandshakeError, MAX_HANDSHAKE, Step};
 
 /// Stock reads 4096 bytes at once.
 #[test]
 fn whoever_stock_skips_early_data_of_is_served_however_it_arrives() {
-    let mut skipped = 0;
-    for size in [1, 100, 1000, 1400, 3000, 5000, 16_000] {
-        for count in 1..=12 {
-            let (mut client, sent) = eager(SUITES[count % SUITES.len()], size, count);
-            let mut server = ServerConnection::new(server_config()).unwrap();
-            let stock = told_server(&mut server, &sent).is_ok() && {
-                let mut out = Vec::new();
-                while server.wants_write() {
-                    server.write_tls(&mut out).unwrap();
+    // With the second, a client has to say hello again.
+    for (server, kind) in [
+        (server_config(), HandshakeKind::Full),
+        (few_groups(), HandshakeKind::FullWithHelloRetryRequest),
+    ] {
+        let mut skipped = 0;
+        for size in [1, 100, 1000, 1400, 3000, 5000, 16_000] {
+            for count in 1..=12 {
+                let early = || eager(SUITES[count % SUITES.len()], size, count);
+                let stock = shake(early(), stock(&server)) == Ok(Some(kind));
+                // What is skipped has at most 16 KiB, whatever stock makes of it.
+                let due = stock || count * (size + 17) <= 16_384;
+                for piece in [100, 2048, usize::MAX] {
+                    let ours = shake(early(), ours(&server, piece));
+                    let what = format!("{count} records of {size} bytes in pieces of {piece}");
+                    assert_eq!(ours == Ok(Some(kind)), due, "{what}: {ours:?}");
                 }
-                told(&mut client, &out).unwrap();
-                told_server(&mut server, &sent_by(&mut client)).is_ok()
-            };
-            assert!(!stock || !server.is_handshaking());
-            // What is skipped has at most 16 KiB, whatever stock makes of it.
-            let due = stock || count * (size + 17) <= 16_384;
-            for piece in [100, 2048, usize::MAX] {
-                let ours = is_served(size, count, piece);
-                let what = format!("{count} records of {size} bytes in pieces of {piece}");
-                assert_eq!(ours.is_ok(), due, "{what}: {ours:?}");
+                skipped += usize::from(stock);
             }
-            skipped += usize::from(stock);
         }
+        assert!(skipped > 20, "{skipped}");
     }
-    assert!(skipped > 20, "{skipped}");
 }
 
 /// Such records count for nothing where payload is counted.
@@ -62,24 +63,61 @@ fn early_data_without_payload_has_an_end() {
     assert!(matches!(error, HandshakeError::Later(_)), "{error:?}");
 }
 
-/// What becomes of a client whose early data arrives in pieces.
-fn is_served(size: usize, count: usize, piece: usize) -> Result<(), HandshakeError> {
-    let (mut client, sent) = eager(SUITES[count % SUITES.len()], size, count);
-    let mut handshake = Handshake::new(server_config()).unwrap();
-    let (mut received, mut out) = (BytesMut::new(), Vec::new());
-    for piece in sent.chunks(piece) {
-        received.extend_from_slice(piece);
-        assert_eq!(handshake.advance(&mut received, &mut out)?, Step::NeedMore);
+/// A whole handshake, with a server that says whether it is done.
+fn shake(
+    (mut client, mut sent): (ClientConnection, Vec<u8>),
+    mut server: impl FnMut(&[u8]) -> Result<(Vec<u8>, bool), Error>,
+) -> Result<Option<HandshakeKind>, Error> {
+    loop {
+        let (out, done) = server(&sent)?;
+        told(&mut client, &out).unwrap();
+        sent = sent_by(&mut client);
+        if sent.is_empty() {
+            assert!(done && !client.is_handshaking());
+            return Ok(client.handshake_kind());
+        }
     }
-    told(&mut client, &out).unwrap();
-    let last = sent_by(&mut client);
-    let mut step = Step::NeedMore;
-    for piece in last.chunks(piece) {
-        received.extend_from_slice(piece);
-        step = handshake.advance(&mut received, &mut out)?;
+}
+
+fn ours(
+    config: &Arc<ServerConfig>,
+    piece: usize,
+) -> impl FnMut(&[u8]) -> Result<(Vec<u8>, bool), Error> {
+    let mut handshake = Handshake::new(Arc::clone(config)).unwrap();
+    let mut received = BytesMut::new();
+    move |sent| {
+        let (mut out, mut done) = (Vec::new(), false);
+        for piece in sent.chunks(piece) {
+            assert!(!done);
+            received.extend_from_slice(piece);
+            match handshake.advance(&mut received, &mut out) {
+                Ok(step) => done = step == Step::Done,
+                Err(HandshakeError::First(error) | HandshakeError::Later(error)) => {
+                    return Err(error);
+                }
+            }
+        }
+        Ok((out, done))
     }
-    assert_eq!(step, Step::Done);
-    Ok(())
+}
+
+fn stock(config: &Arc<ServerConfig>) -> impl FnMut(&[u8]) -> Result<(Vec<u8>, bool), Error> {
+    let mut server = ServerConnection::new(Arc::clone(config)).unwrap();
+    move |sent| {
+        told_server(&mut server, sent)?;
+        let mut out = Vec::new();
+        while server.wants_write() {
+            server.write_tls(&mut out).unwrap();
+        }
+        Ok((out, !server.is_handshaking()))
+    }
+}
+
+/// A server that lacks what others choose.
+fn few_groups() -> Arc<ServerConfig> {
+    let mut few = default_provider();
+    few.kx_groups = vec![kx_group::SECP384R1];
+    server_config_of(few)
 }
 
 /// A client with a ticket of a server that took early data, and what it sends at once to another.

@@ -61,7 +61,7 @@ fn a_change_cipher_spec_is_judged_as_by_stock() {
             };
             let ours = shaken_with_spec(flight, place, ours()).unwrap();
             assert_eq!(ours, stock, "flight {flight}, before record {place}");
-            *refusals += usize::from(stock.0.is_err());
+            *refusals += usize::from(stock.said.is_err());
         }
     }
     // Within the many records of a hello, and the two of a Finished.
@@ -71,13 +71,20 @@ fn a_change_cipher_spec_is_judged_as_by_stock() {
     );
 }
 
-/// What a server says, and its client hears, of a handshake with two hellos and one
+/// What a server says, and what its client hears.
+#[derive(Debug, PartialEq)]
+struct Verdict {
+    said: Result<(), Error>,
+    heard: Result<Vec<u8>, Error>,
+}
+
+/// What becomes of a handshake with two hellos and one
 /// change_cipher_spec more before a record of one of the client's flights; `None` if there are fewer.
 fn shaken_with_spec(
     flight: usize,
     place: usize,
     mut server: impl FnMut(&[u8]) -> (Result<(), Error>, Vec<u8>),
-) -> Option<(Result<(), Error>, Result<Vec<u8>, Error>)> {
+) -> Option<Verdict> {
     let mut other_first = default_provider();
     other_first.kx_groups = vec![kx_group::SECP384R1, kx_group::X25519];
     let mut config = ClientConfig::clone(&client_config_of(other_first, &[&TLS13]));
@@ -96,13 +103,16 @@ fn shaken_with_spec(
             let (said, out) = server(&record);
             let heard = told(&mut client, &out);
             if said.is_err() {
-                return Some((said, heard));
+                return Some(Verdict { said, heard });
             }
             heard.unwrap();
         }
     }
     assert!(!client.is_handshaking());
-    Some((Ok(()), Ok(Vec::new())))
+    Some(Verdict {
+        said: Ok(()),
+        heard: Ok(Vec::new()),
+    })
 }
 
 /// A handshake of ours, and what follows it when it leaves all to stock.
