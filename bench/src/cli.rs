@@ -87,9 +87,8 @@ fn run(cli: &Cli) -> Result<()> {
     let mut facts = vec![
         machine::describe()?,
         format!(
-            "{} rounds of {} s for each subject of a scenario",
-            effort.rounds,
-            effort.time.as_secs()
+            "{} rounds of {:?} for each subject of a scenario",
+            effort.rounds, effort.time
         ),
     ];
     if wanted.iter().any(Generators::is_wrk) {

@@ -11,7 +11,9 @@
 use std::io::Write;
 use std::time::Duration;
 
-use gateway_tests::harness::{ALICE, Backend, Client, Gateway, Request, Setup, poll, scale};
+use gateway_tests::harness::{
+    ALICE, Backend, Client, Gateway, Request, Setup, has_stock_records, poll, scale,
+};
 
 #[test]
 fn idle_connections_that_served_a_request_are_small() {
@@ -48,6 +50,8 @@ fn idle_connections_that_moved_much_are_small() {
 /// What has come of a record may wait for long, and needs no more than its own size.
 #[test]
 fn connections_that_stopped_within_a_record_are_small() {
+    // rustls keeps it in a buffer of its own, which grew with what came before: 8 and 26 KB were seen.
+    let most = if has_stock_records() { 32 * 1024 } else { 3000 };
     for uploads in [false, true] {
         let backend = Backend::recording();
         let gateway = patient(&backend);
@@ -78,7 +82,7 @@ fn connections_that_stopped_within_a_record_are_small() {
         let after = resident(&gateway);
         let each = after.saturating_sub(before) / clients.len() as u64;
         println!("uploads: {uploads}: {each} bytes resident each");
-        assert!(each <= 3000, "{each} bytes each");
+        assert!(each <= most, "{each} bytes each");
         // It was kept: with the rest it is a record, though a forged one.
         for (mut client, mut raw) in clients {
             raw.write_all(&[&[3, 3, 0, 17][..], &[0; 17]].concat())

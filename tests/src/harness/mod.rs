@@ -46,7 +46,7 @@ pub use metrics::Metrics;
 pub use port::free_address;
 pub use request::{HANDSHAKE, Request, SWITCHING};
 pub use seeded::{Random, seed};
-pub use setup::{App, CONNECT, DEPLOYR, GENERIC, OTHER, Pool, Prepared, Setup};
+pub use setup::{App, CONNECT, DEPLOYR, GENERIC, OTHER, Pool, Prepared, Setup, has_stock_records};
 pub(crate) use tls::trust;
 pub use tls::{accept, accept_clients_of};
 pub use users::{ALICE, BOB, CAROL, LARGE, SLOW, User};

@@ -423,6 +423,11 @@ impl App {
     }
 }
 
+/// Whether clients are served by rustls's TLS records, and not by ours.
+pub fn has_stock_records() -> bool {
+    std::env::var_os(RECORDS).is_some_and(|records| records == "stock")
+}
+
 /// The environment's name for whose TLS records clients are served: a value of
 /// `gateway.tls_records`, without which it is the default.
 const RECORDS: &str = "GATEWAY_TEST_TLS_RECORDS";
