@@ -12,7 +12,7 @@ use super::site::{PEER, Site};
 use super::stream::Stream;
 use crate::serve::{Client, serve};
 
-/// A connection is busy for a second after each answer, which shows nowhere but in memory.
+/// However long others rested before.
 #[test]
 fn who_rests_has_as_long_as_idle_says() {
     with_a_client(async |mut ours, task| {
