@@ -235,6 +235,18 @@ mod tests {
         );
     }
 
+    /// No built-in name begins as this one does.
+    #[test]
+    fn a_configured_name_is_owned_however_it_begins() {
+        let mut quiet = app("quiet", "https://a.example/");
+        quiet.identity.username = crate::HeaderName::new("Quiet-Visitor").unwrap();
+        let owned = OwnedNames::new([&quiet]);
+        for spelling in crate::testing::spellings(b"quiet-visitor") {
+            let judged = owned.judge(spelling.as_bytes());
+            assert_eq!(judged, Judged::Owned, "{spelling}");
+        }
+    }
+
     #[test]
     fn names_that_only_resemble_are_free() {
         let owned = OwnedNames::new([]);
