@@ -1,6 +1,7 @@
 //! The command line of `gateway-bench`, which `cargo xtask bench` fills in.
 
-use std::path::{self, PathBuf};
+use std::fs::OpenOptions;
+use std::path::{self, Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
@@ -80,6 +81,9 @@ fn run(cli: &Cli) -> Result<()> {
     };
     let all = Scenario::all(&cli.scenarios)?;
     let wanted = chosen(cli, &all)?;
+    if let Some(json) = &cli.json {
+        can_be_written(json)?;
+    }
     allow_descriptors()?;
     // Absolute: some subjects are started in that directory.
     let out = path::absolute(&cli.out).context("no working directory")?;
@@ -119,6 +123,13 @@ fn run(cli: &Cli) -> Result<()> {
     let report = Report { facts, scenarios };
     report.write(&cli.out, cli.json.as_ref())?;
     print!("{}", report.markdown());
+    Ok(())
+}
+
+/// Said before anything is measured, not after half an hour. What is in the file stays until then.
+fn can_be_written(file: &Path) -> Result<()> {
+    let opened = OpenOptions::new().create(true).append(true).open(file);
+    opened.with_context(|| format!("cannot write {}", file.display()))?;
     Ok(())
 }
 

@@ -232,6 +232,10 @@ fn what_cannot_be_measured_is_said_in_a_line() {
             "bench: no scenario \"h1-1g\"; there are h1-1k, ",
         ),
         (
+            &["--scenario=h1-1k", "--json=/nowhere/report"],
+            "bench: cannot write /nowhere/report: No such file",
+        ),
+        (
             &["--scenario=tls-full", "--url", &url],
             "answers 401 to /x: name and password go into the URL",
         ),

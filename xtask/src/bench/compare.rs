@@ -2,10 +2,10 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
 use super::status;
@@ -41,6 +41,9 @@ pub(crate) struct Options {
 
 /// Measures, and leaves the report in `target/bench`.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
+    let scenarios = workspace.root.join("bench/scenarios");
+    // Before minutes are spent on what it needs.
+    known(&scenarios, &options.scenario)?;
     setup::run(workspace, setup::Level::Build)?;
     setup::bench(if options.url.is_some() {
         &[]
@@ -61,7 +64,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
         .arg("--programs")
         .arg(workspace.release(""))
         .arg("--scenarios")
-        .arg(workspace.root.join("bench/scenarios"))
+        .arg(&scenarios)
         .arg("--out")
         .arg(&out);
     let code = status(&mut bench, "gateway-bench")?;
@@ -69,6 +72,24 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
         eprintln!("bench: the report is in {}", out.display());
     }
     Ok(code)
+}
+
+/// An error names what there is.
+fn known(scenarios: &Path, names: &[String]) -> Result<()> {
+    let mut known = Vec::new();
+    let unread = || format!("cannot read {}", scenarios.display());
+    for entry in fs::read_dir(scenarios).with_context(unread)? {
+        let path = entry.with_context(unread)?.path();
+        known.extend(
+            path.file_stem()
+                .and_then(|name| name.to_str().map(str::to_owned)),
+        );
+    }
+    known.sort();
+    match names.iter().find(|name| !known.contains(name)) {
+        Some(name) => bail!("no scenario {name:?}; there are {}", known.join(", ")),
+        None => Ok(()),
+    }
 }
 
 fn build(workspace: &Workspace, what: &[&str]) -> Result<()> {
@@ -112,6 +133,22 @@ mod tests {
     struct Line {
         #[command(flatten)]
         options: Options,
+    }
+
+    #[test]
+    fn scenarios_are_known_by_their_files() {
+        let scenarios = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../bench/scenarios"));
+        let known = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+            known(scenarios, &names).map_err(|error| error.to_string())
+        };
+        assert_eq!(known(&[]), Ok(()));
+        assert_eq!(known(&["idle", "h1-1k"]), Ok(()));
+        let error = known(&["idle", "h1"]).unwrap_err();
+        assert!(
+            error.starts_with("no scenario \"h1\"; there are h1-1k, "),
+            "{error}"
+        );
     }
 
     #[test]
