@@ -66,7 +66,7 @@ impl<'a> Town<'a> {
         let limit = limit.map(|limit| limit.to_string());
         if let Some(limit) = &limit {
             // All of them are to succeed, also on a machine that is slow.
-            arguments.extend(["--limit", limit, "--patience", "700"]);
+            arguments.extend(["--limit", limit, "--patience", "5000"]);
         }
         self.life.host.spawn(who, &arguments)
     }
