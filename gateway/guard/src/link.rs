@@ -146,10 +146,19 @@ impl Link {
     }
 }
 
-/// Removes what another instance pinned for a hook; true if there was something.
+/// Detaches what is pinned for a hook, whoever else holds it, and removes the pin; true if there was
+/// something.
 pub(crate) fn remove_pinned(pins: &Path, hook: Hook) -> io::Result<bool> {
     let pin = pins.join(hook.name());
     let there = pin.symlink_metadata().is_ok();
+    // First, since the kernel lets go of what a removed pin held only a while later. What cannot be
+    // opened is no link, and then nothing is attached by it.
+    if let Ok(Some(link)) = open(&pin) {
+        match sys::link_detach(link.as_fd()) {
+            Err(error) if error.raw_os_error() != Some(libc::EINVAL) => return Err(error),
+            _ => {}
+        }
+    }
     remove(&pin)?;
     Ok(there)
 }

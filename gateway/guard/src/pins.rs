@@ -54,13 +54,13 @@ pub(crate) fn last_epoch(pins: &Path) -> Option<u32> {
     Hook::ALL.into_iter().filter_map(epoch).max()
 }
 
-/// Removes everything that is pinned: nothing is attached after it unless somebody holds it.
+/// Detaches and removes everything that is pinned: nothing of it is attached after that.
 pub(crate) fn unpin(pins: &Path) -> Result<(), GuardError> {
     unpin_links(pins)?;
     remove_notes(pins)
 }
 
-/// Removes the pins of the programs.
+/// Detaches the programs that are pinned, and removes the pins.
 pub(crate) fn unpin_links(pins: &Path) -> Result<(), GuardError> {
     for hook in Hook::ALL {
         link::remove_pinned(pins, hook).map_err(|source| GuardError::Detach {

@@ -1,4 +1,4 @@
-//! The four commands of bpf(2) on links that aya has no public call for: cgroup links cannot be
+//! The five commands of bpf(2) on links that aya has no public call for: cgroup links cannot be
 //! replaced by it, and their descriptors cannot be looked at. And tokio's readiness of a descriptor.
 #![allow(
     unsafe_code,
@@ -25,6 +25,11 @@ pub(crate) fn link_create(
 /// Puts another program in the place of a link's, atomically.
 pub(crate) fn link_update(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
     bpf(LINK_UPDATE, &[word(link), word(program), 0, 0]).map(drop)
+}
+
+/// Detaches a link for good, at once, whoever holds it. EINVAL: it is no link.
+pub(crate) fn link_detach(link: BorrowedFd<'_>) -> io::Result<()> {
+    bpf(LINK_DETACH, &[word(link), 0, 0, 0]).map(drop)
 }
 
 /// Pins an object in a bpffs.
@@ -92,3 +97,4 @@ const OBJ_PIN: libc::c_long = 6;
 const OBJ_GET: libc::c_long = 7;
 const LINK_CREATE: libc::c_long = 28;
 const LINK_UPDATE: libc::c_long = 29;
+const LINK_DETACH: libc::c_long = 34;

@@ -17,6 +17,11 @@ pub enum Hook {
     Ingress,
 }
 
+/// Opens what is pinned there, which keeps it even when its pin is gone.
+pub fn hold(pin: &Path) -> io::Result<OwnedFd> {
+    pinned(pin)
+}
+
 /// Detaches what is pinned there. The pin stays.
 pub fn detach(pin: &Path) -> io::Result<()> {
     let link = pinned(pin)?;

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use gateway_tests::host::bpf;
+
 use crate::life::{Life, Service};
 
 #[test]
@@ -113,6 +115,31 @@ fn detach_is_not_undone_by_the_watchdog() {
         line["found"] == "its pin was removed"
     });
     guard.stop();
+}
+
+/// The kernel lets go of a link when the last who holds it does; nobody who says `detach` waits for
+/// that.
+#[test]
+fn detached_is_detached_whoever_holds_the_links() {
+    let Some(life) = Life::new() else { return };
+    let _service = life.serve();
+    life.configure("enforce");
+    let hold = || -> Vec<_> {
+        let hold = |program| bpf::hold(&life.pins().join(program)).unwrap();
+        life.pinned().iter().map(hold).collect()
+    };
+    let guard = life.start();
+    let _held = hold();
+    assert!(!life.strangers_get_in());
+    life.done(&["detach"]);
+    assert!(life.strangers_get_in());
+
+    life.done(&["--clear"]);
+    let _held_again = hold();
+    guard.kill();
+    assert!(!life.strangers_get_in());
+    life.done(&["detach"]);
+    assert!(life.strangers_get_in());
 }
 
 /// Status, exit status, metrics, pins and who gets in.
