@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use wire::h1::push_field;
-use wire::{AnswerHead, Name, cookie};
+use wire::{AnswerHead, FieldLine, Name, cookie};
 
 use crate::sanitise::remove_listed;
 use crate::{Forward, Kept, Policy, Realm};
@@ -47,29 +47,47 @@ impl KeptAnswer {
         Self { kept, stripped }
     }
 
-    /// Appends the kept field lines.
+    /// The kept field lines, in order.
+    pub fn fields<'h>(&self, head: &'h AnswerHead) -> impl Iterator<Item = FieldLine<'h>> {
+        let kept = self.kept;
+        let lines = head.fields().iter().enumerate();
+        lines.filter_map(move |(index, line)| kept.contains(index).then_some(line))
+    }
+
+    /// Appends the kept field lines as HTTP/1.1 has them.
     pub fn write_fields(&self, head: &AnswerHead, out: &mut BytesMut) {
-        for (index, line) in head.fields().iter().enumerate() {
-            if self.kept.contains(index) {
-                push_field(out, line.name, line.value);
-            }
+        for line in self.fields(head) {
+            push_field(out, line.name, line.value);
         }
     }
 }
 
 impl Forward {
-    /// Appends the gateway's own `Set-Cookie`, if this request begins a session.
-    pub fn write_session(&self, policy: &Policy, out: &mut BytesMut) {
+    /// The gateway's own fields of the answer, by name and value: its `Set-Cookie`, if this request
+    /// begins a session.
+    pub fn session_fields(&self, policy: &Policy) -> impl Iterator<Item = (&'static str, Vec<u8>)> {
         let app = policy.apps().get(self.app);
         let realm = app.and_then(|app| policy.realms().get(app.realm));
-        if let (Some(token), Some(realm)) = (&self.set_session, realm) {
-            out.extend_from_slice(b"Set-Cookie: ");
-            out.extend_from_slice(realm.cookie().as_bytes());
-            out.extend_from_slice(b"=");
-            out.extend_from_slice(&token.encode());
-            out.extend_from_slice(b"; Path=/; Secure; HttpOnly; SameSite=Lax\r\n");
+        let cookie = self.set_session.as_ref().zip(realm).map(|(token, realm)| {
+            let parts = [realm.cookie().as_bytes(), b"=", &token.encode(), ATTRIBUTES];
+            parts.concat()
+        });
+        cookie.into_iter().flat_map(|cookie| {
             // Whatever the back-end says of its answer, no shared cache may keep this cookie.
-            push_field(out, b"Cache-Control", b"private");
+            [
+                ("Set-Cookie", cookie),
+                ("Cache-Control", b"private".to_vec()),
+            ]
+        })
+    }
+
+    /// Appends [`Self::session_fields`] as HTTP/1.1 has them.
+    pub fn write_session(&self, policy: &Policy, out: &mut BytesMut) {
+        for (name, value) in self.session_fields(policy) {
+            push_field(out, name.as_bytes(), &value);
         }
     }
 }
+
+/// What a gateway cookie has beside its value.
+const ATTRIBUTES: &[u8] = b"; Path=/; Secure; HttpOnly; SameSite=Lax";

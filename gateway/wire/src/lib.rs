@@ -20,5 +20,5 @@ pub mod websocket;
 
 pub use authority::Authority;
 pub use fold::Folded;
-pub use head::{AnswerHead, Field, Fields, Head, Method, Name, Span, Version};
+pub use head::{AnswerHead, Field, FieldLine, Fields, Head, Method, Name, Span, Version};
 pub use proxy_protocol::{ProxyError, ProxyHeader};
