@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
+use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 
@@ -25,13 +26,33 @@ pub(crate) enum Size {
     Large,
 }
 
+/// What can be read into lent memory.
+pub(crate) trait Reads {
+    /// Whether something was received and not yet handed out, with memory of its own.
+    fn has_received(&self) -> bool;
+
+    /// Reads what is there behind what `buffer` holds; 0 at the end of the stream. It needs spare
+    /// capacity, unless [`Reads::has_received`].
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>>;
+}
+
+impl Reads for Transport {
+    fn has_received(&self) -> bool {
+        Self::has_received(self)
+    }
+
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
+        Self::poll_read(self, cx, buffer)
+    }
+}
+
 impl Buffers {
     /// Reads what is there behind what `buffer` holds, in at least `room` bytes; 0 at the end of
     /// the stream. An empty buffer is one of `size`, which is not less than `room`, and while it
     /// waits its memory is with us.
-    pub(crate) async fn read(
+    pub(crate) async fn read<R: Reads>(
         &self,
-        transport: &Transport,
+        transport: &R,
         buffer: &mut BytesMut,
         room: usize,
         size: Size,

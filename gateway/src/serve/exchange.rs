@@ -8,20 +8,21 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use policy::{Fault, Forward, Reason};
 use tokio::time::Instant;
 use wire::h1::{Body, Request};
 
 use super::answer::{AnswerError, Answered, Answerer};
-use super::body::{Decoder, Flow, FlowError};
+use super::body::{Flow, FlowError};
+use super::h1::Sent;
+use super::leg::{Abort, Download, Leg, Parts, Upload};
 use super::pace::{Pace, Slow};
 use super::progress::{Expired, Progress};
 use super::report::Report;
-use super::{After, Client, session, tunnel};
+use super::{After, session, tunnel};
 use crate::outgoing::Outgoing;
 use crate::shared::{AppShared, Front};
-use crate::tls::Transport;
 use crate::upstream::{Lease, Slot, UpstreamError};
 use crate::worker::Worker;
 
@@ -42,7 +43,7 @@ pub(super) struct Attempt<'a> {
 /// How an attempt ended.
 pub(super) enum End {
     /// The client is gone, or the answer broke off after it had begun.
-    Aborted,
+    Aborted(Abort),
     /// The answer is complete.
     Answered {
         /// What the client's connection does now.
@@ -71,28 +72,25 @@ enum Outcome {
 }
 
 impl Attempt<'_> {
-    pub(super) async fn run(mut self, client: &mut Client, report: &mut Report<'_>) -> End {
-        let Client {
+    pub(super) async fn run<L: Leg>(mut self, leg: &mut L, report: &mut Report<'_>) -> End {
+        let Parts {
             front,
-            transport,
-            buffer,
             timer,
+            meter,
             account,
-            ..
-        } = client;
-        let front = &**front;
+            up,
+            down,
+        } = leg.parts(self.worker, self.request);
         let (rate, silence) = (front.limits.body_rate, front.timeouts.body);
         let progress = Progress::new(
             timer,
             silence,
             self.app.timeouts.answer,
             has_body(self.request),
-            rate.map(|rate| Pace::new(transport, account, rate, silence)),
+            rate.map(|rate| Pace::new(meter, account, rate, silence)),
             self.since,
         );
-        let outcome = self
-            .exchange(front, transport, buffer, &progress, report)
-            .await;
+        let outcome = self.exchange(front, up, down, &progress, report).await;
         report.received(progress.up.moved.get());
         report.sent(progress.down.moved.get());
         match outcome {
@@ -113,54 +111,47 @@ impl Attempt<'_> {
             Outcome::Answer(Ok(Answered::Upgraded)) => {
                 // What it takes from here on is a connection, and none of the pool's slots.
                 drop(self.slot.take());
-                tunnel::run(
-                    self.worker,
-                    self.app,
-                    client,
-                    self.lease,
-                    self.forward,
-                    report,
-                )
-                .await;
-                End::Aborted
+                tunnel::run(self.worker, self.app, leg, self.lease, self.forward, report).await;
+                End::Aborted(Abort::Tunnel)
             }
             Outcome::Answer(Err(AnswerError::Client(error))) => {
                 report.broken(&format!("the answer could not be written: {error}"));
-                End::Aborted
+                End::Aborted(Abort::Client)
             }
             Outcome::Answer(Err(AnswerError::Session)) => {
                 self.worker.cells.session_cut();
                 report.broken(&format!("cut, because {}", session::CAUSE));
-                End::Aborted
+                End::Aborted(Abort::Gateway)
             }
             Outcome::Answer(Err(AnswerError::Upstream(error))) => {
                 self.failed(error, &progress, report)
             }
-            Outcome::Expired(expired) => self.expired(expired, front, transport, &progress, report),
+            Outcome::Expired(expired) => self.expired(expired, front, &progress, report),
             Outcome::Upload(error) => upload_failed(&error, &progress, report),
         }
     }
 
     /// Runs both directions until the answer is complete or one of them cannot go on.
-    async fn exchange(
+    async fn exchange<U: Upload, D: Download>(
         &mut self,
         front: &Front,
-        client: &Transport,
-        received: &mut BytesMut,
+        up: U,
+        down: D,
         progress: &Progress<'_>,
         report: &mut Report<'_>,
     ) -> Outcome {
         let mut out = Outgoing::default();
         out.push(self.head.clone());
         let reused = self.lease.reused;
+        let gone = down.gone();
         let upload = async {
-            let flow = Flow {
-                from: client,
-                buffer: &mut *received,
-                buffers: &self.worker.buffers,
-                decoder: Decoder::from(self.request.body),
-                to: &self.lease.transport,
-                chunked: self.request.body == Body::Chunked,
+            let mut flow = Flow {
+                from: up,
+                to: Sent {
+                    out,
+                    to: &self.lease.transport,
+                    chunked: self.request.body == Body::Chunked,
+                },
                 limit: self.forward.body_limit,
                 progress,
                 side: &progress.up,
@@ -168,11 +159,11 @@ impl Attempt<'_> {
             if reused && has_body(self.request) {
                 // If this connection turns out to be dead, the request is sent again: its body
                 // must not have left the buffer before a byte is accepted.
-                flow.write(&mut out).await?;
+                flow.write().await?;
             }
-            flow.run(out).await?;
+            flow.run().await?;
             progress.upload_ended();
-            Err(departure(client, received).await)
+            Err(flow.from.departure().await)
         };
         let mut upload = pin!(upload);
         let answer = Answerer {
@@ -182,11 +173,12 @@ impl Attempt<'_> {
             header_fields: front.limits.header_fields,
             upstream: &self.lease.transport,
             buffer: &mut self.lease.buffer,
-            client,
+            client: down,
             progress,
             report,
         };
         let mut answer = pin!(answer.run());
+        let mut gone = pin!(gone);
         let mut uploading = true;
         let mut broken = None;
         let outcome = poll_fn(|cx| {
@@ -203,7 +195,10 @@ impl Attempt<'_> {
                 return Poll::Ready(Outcome::Answer(result));
             }
             // While the back-end takes nothing, nothing is read that could tell.
-            if uploading && progress.up.blocked.get() && client.poll_ended(cx).is_ready() {
+            if uploading
+                && (D::TELLS || progress.up.blocked.get())
+                && gone.as_mut().poll(cx).is_ready()
+            {
                 return Poll::Ready(Outcome::Upload(FlowError::Ended));
             }
             progress.poll_out_of_time(cx).map(Outcome::Expired)
@@ -237,7 +232,7 @@ impl Attempt<'_> {
                 "back-end failed in the middle of its answer"
             );
             report.failed(&error);
-            return End::Aborted;
+            return End::Aborted(Abort::BackEnd);
         }
         End::Failed {
             error,
@@ -251,7 +246,6 @@ impl Attempt<'_> {
         &self,
         expired: Expired,
         front: &Front,
-        client: &Transport,
         progress: &Progress<'_>,
         report: &mut Report<'_>,
     ) -> End {
@@ -267,10 +261,7 @@ impl Attempt<'_> {
                 Expired::Silent => "the client took nothing of its answer for too long",
                 Expired::Slow(_) => "the client took its answer more slowly than body_rate",
             });
-            if let Err(error) = client.reset_at_end() {
-                tracing::debug!(%error, "a connection that stands still ends without a reset");
-            }
-            return End::Aborted;
+            return End::Aborted(Abort::Stalled);
         }
         let begun = progress.down.accepted.get();
         let uploading = !progress.uploaded();
@@ -280,7 +271,7 @@ impl Attempt<'_> {
             }
             // The back-end may be waiting for the client, which cannot be told from a failure.
             report.broken("the client stopped sending its body, and the answer stood still");
-            return End::Aborted;
+            return End::Aborted(Abort::Gateway);
         }
         let detail = match uploading && !begun {
             true => format!(
@@ -296,45 +287,22 @@ impl Attempt<'_> {
     }
 }
 
-/// Waits until the client goes away. What it sends meanwhile is its body's, or the next request's; a
-/// little of it is kept, the rest waits in the kernel.
-///
-/// A client that ends its direction is taken to be gone, so that the back-end need not go on
-/// working for a closed browser tab. (RFC 9112 §9.6 lets a server do so; with TLS, no client of
-/// Connect half-closes.)
-pub(super) async fn departure(client: &Transport, buffer: &mut BytesMut) -> FlowError {
-    loop {
-        if buffer.len() >= AHEAD {
-            client.ended().await;
-            return FlowError::Ended;
-        }
-        if buffer.capacity() == buffer.len() {
-            buffer.reserve(AHEAD);
-        }
-        match client.read(buffer).await {
-            Ok(0) => return FlowError::Ended,
-            Ok(_) => {}
-            Err(error) => return FlowError::Read(error),
-        }
-    }
-}
-
 fn upload_failed(error: &FlowError, progress: &Progress<'_>, report: &mut Report<'_>) -> End {
     if progress.uploaded() {
         report.broken("the client went away before its answer was complete");
-        return End::Aborted;
+        return End::Aborted(Abort::Client);
     }
     let reason = match error {
         FlowError::Bad(error) => Reason::BadBody(*error),
         FlowError::TooLarge => Reason::BodyTooLarge,
         FlowError::Ended | FlowError::Read(_) | FlowError::Write(_) => {
             report.broken(&error.to_string());
-            return End::Aborted;
+            return End::Aborted(Abort::Client);
         }
     };
     if progress.down.accepted.get() {
         report.broken(&error.to_string());
-        return End::Aborted;
+        return End::Aborted(Abort::Client);
     }
     End::Refused(reason)
 }
@@ -343,6 +311,3 @@ fn upload_failed(error: &FlowError, progress: &Progress<'_>, report: &mut Report
 pub(super) fn has_body(request: &Request) -> bool {
     !matches!(request.body, Body::Empty | Body::Zero)
 }
-
-/// How much a client may send ahead of its next turn, roughly.
-const AHEAD: usize = 4 * 1024;

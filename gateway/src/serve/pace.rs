@@ -1,6 +1,7 @@
 //! Whether a client keeps the least rate of a body (`body_rate`).
 
 use std::cell::Cell;
+use std::io;
 use std::time::Duration;
 
 use config::BodyRate;
@@ -23,13 +24,28 @@ use crate::tls::Transport;
 /// pays twice, not in the connection's next exchange either.
 #[derive(Debug)]
 pub(super) struct Pace<'a> {
-    client: &'a Transport,
+    meter: Meter<'a>,
     rate: BodyRate,
     /// How long nothing may move.
     silence: Duration,
     account: &'a Account,
     /// A window has ended.
     begun: Cell<bool>,
+}
+
+/// What measures a client.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Meter<'a> {
+    /// Its TCP connection.
+    Tcp(&'a Transport),
+}
+
+impl Meter<'_> {
+    fn traffic(self) -> io::Result<Traffic> {
+        match self {
+            Self::Tcp(transport) => transport.traffic(),
+        }
+    }
 }
 
 /// What a connection's exchanges know of its client; nothing at its beginning.
@@ -62,13 +78,13 @@ pub(super) enum Slow {
 impl<'a> Pace<'a> {
     /// For one exchange; `silence` is how long the client may stand still.
     pub(super) fn new(
-        client: &'a Transport,
+        meter: Meter<'a>,
         account: &'a Account,
         rate: BodyRate,
         silence: Duration,
     ) -> Self {
         Self {
-            client,
+            meter,
             rate,
             silence,
             account,
@@ -84,7 +100,7 @@ impl<'a> Pace<'a> {
     /// Whether what is waited for has moved since the last time that this was asked.
     pub(super) fn moved(&self, waits: Waits) -> bool {
         // As below.
-        let Ok(now) = self.client.traffic() else {
+        let Ok(now) = self.meter.traffic() else {
             return false;
         };
         let seen = self.account.seen.replace(now);
@@ -95,7 +111,7 @@ impl<'a> Pace<'a> {
     /// next.
     pub(super) fn end_window(&self, waits: Waits) -> Option<Slow> {
         // A connection that cannot be asked is broken, which reading and writing find out.
-        let now = self.client.traffic().ok()?;
+        let now = self.meter.traffic().ok()?;
         let first = !self.begun.replace(true);
         let price = if first { 0 } else { self.rate.least };
         let most = worth(self.rate, self.silence);

@@ -17,6 +17,7 @@ use crate::worker::Worker;
 #[derive(Debug)]
 pub(super) struct Report<'a> {
     worker: &'a Rc<Worker>,
+    protocol: Protocol,
     listener: usize,
     head: Option<&'a Head>,
     id: &'a str,
@@ -50,12 +51,14 @@ impl<'a> Report<'a> {
     /// Begins when the head is complete; `head` is missing where it was none.
     pub(super) fn new(
         worker: &'a Rc<Worker>,
+        protocol: Protocol,
         listener: usize,
         head: Option<&'a Head>,
         id: &'a str,
     ) -> Self {
         Self {
             worker,
+            protocol,
             listener,
             head,
             id,
@@ -181,7 +184,7 @@ impl<'a> Report<'a> {
         self.worker.cells.request(RequestRecord {
             app: self.app,
             lane: self.lane,
-            protocol: Protocol::H1,
+            protocol: self.protocol,
             status: self.status,
             // A WebSocket's life says nothing about how fast anything is.
             duration_micros: match self.status {
@@ -216,7 +219,7 @@ impl<'a> Report<'a> {
             host: self.head.map_or(b"", Head::authority),
             path: self.head.map_or(b"", Head::path),
             query: self.head.and_then(Head::query),
-            protocol: Protocol::H1,
+            protocol: self.protocol,
             status: self.status,
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use wire::websocket::{Frames, close, ping};
 
-use super::way::{More, Way, WayError};
+use super::way::{More, Tube, Way, WayError};
 use super::{Pings, Tunnel};
 
 /// Relays until the back-end ends, or the gateway has told the client that the tunnel does.
 ///
 /// From that end on, which may itself be slow to write, the other direction may only finish:
 /// `limit` is all that is left to silence.
-pub(super) async fn run(
-    mut way: Way<'_>,
+pub(super) async fn run<F: Tube, T: Tube>(
+    mut way: Way<'_, F, T>,
     tunnel: &Tunnel,
     pings: Option<&Pings>,
     limit: Duration,
@@ -68,7 +68,7 @@ pub(super) async fn run(
 
 /// Takes what the back-end still sends, until it ends: it may be in the middle of a message, and
 /// has to be able to read the client's close frame.
-async fn discard(mut way: Way<'_>) -> Result<(), WayError> {
+async fn discard<F: Tube, T: Tube>(mut way: Way<'_, F, T>) -> Result<(), WayError> {
     loop {
         way.buffer.clear();
         if way.read(|| false).await? == More::End {

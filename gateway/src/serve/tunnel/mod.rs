@@ -17,8 +17,9 @@ use policy::Forward;
 use tokio::time::{Instant, sleep};
 use wire::websocket::Mark;
 
+pub(super) use self::way::Tube;
 use self::way::{Way, WayError};
-use super::Client;
+use super::leg::Leg;
 use super::progress::Progress;
 use super::report::Report;
 use super::session;
@@ -31,26 +32,27 @@ use crate::worker::{TUNNEL_CLOSING, Worker};
 /// Relays until both directions have ended, one has failed, nothing has moved for the tunnel's
 /// period (or, once one direction has ended, for `body`), the visitor's session ends, or the
 /// gateway drains. What was already received on either side goes first.
-pub(super) async fn run(
+pub(super) async fn run<L: Leg>(
     worker: &Rc<Worker>,
     app: &AppShared,
-    client: &mut Client,
+    client: &mut L,
     mut lease: Lease,
     forward: &Forward,
     report: &mut Report<'_>,
 ) {
     worker.cells.tunnel_opened();
     let silence = app.timeouts.tunnel;
-    let progress = Progress::new(&client.timer, silence, silence, false, None, Instant::now());
+    let limit = client.visitor().front.timeouts.body;
+    let (near, buffer, timer) = client.tube();
+    let progress = Progress::new(timer, silence, silence, false, None, Instant::now());
     let pings = Pings::of(app);
     let tunnel = Tunnel::default();
     let outcome = {
-        let (near, far) = (&client.transport, &lease.transport);
+        let far = &lease.transport;
         let buffers = &worker.buffers;
-        let limit = client.front.timeouts.body;
         let up = Way {
             from: near,
-            buffer: &mut client.buffer,
+            buffer,
             buffers,
             to: far,
             progress: &progress,

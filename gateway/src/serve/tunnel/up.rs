@@ -5,15 +5,15 @@ use std::time::Duration;
 use wire::websocket::{FromClient, Mark};
 
 use super::Tunnel;
-use super::way::{More, Way, WayError};
+use super::way::{More, Tube, Way, WayError};
 
 /// Relays until the client ends, or has answered our close frame with its own. That one reaches
 /// the back-end too, so that both see the tunnel closed in order (RFC 6455 §7.1.2).
 ///
 /// From that end on, which may itself be slow to write, the other direction may only finish:
 /// `limit` is all that is left to silence.
-pub(super) async fn run(
-    mut way: Way<'_>,
+pub(super) async fn run<F: Tube, T: Tube>(
+    mut way: Way<'_, F, T>,
     tunnel: &Tunnel,
     pings: Option<Mark>,
     limit: Duration,

@@ -7,21 +7,47 @@ use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::buffers::{Buffers, Size};
+use crate::buffers::{Buffers, Reads, Size};
 use crate::outgoing::Outgoing;
 use crate::serve::progress::{Progress, Side};
 use crate::tls::Transport;
 
+/// One end of a tunnel: bytes both ways.
+pub(in crate::serve) trait Tube: Reads {
+    /// Writes some of `out`, which must not be empty.
+    async fn write_some(&self, out: &mut Outgoing) -> io::Result<()>;
+
+    /// Holds nothing back of what was written.
+    async fn flush(&self) -> io::Result<()>;
+
+    /// Ends the sending direction.
+    async fn shutdown(&self) -> io::Result<()>;
+}
+
+impl Tube for Transport {
+    async fn write_some(&self, out: &mut Outgoing) -> io::Result<()> {
+        Self::write_some(self, out).await
+    }
+
+    async fn flush(&self) -> io::Result<()> {
+        Self::flush(self).await
+    }
+
+    async fn shutdown(&self) -> io::Result<()> {
+        Self::shutdown(self).await
+    }
+}
+
 /// One direction of a tunnel.
-pub(super) struct Way<'a> {
+pub(super) struct Way<'a, F, T> {
     /// Where it comes from.
-    pub(super) from: &'a Transport,
+    pub(super) from: &'a F,
     /// What has been received there and not yet passed on.
     pub(super) buffer: &'a mut BytesMut,
     /// Where its memory comes from.
     pub(super) buffers: &'a Buffers,
     /// Where it goes.
-    pub(super) to: &'a Transport,
+    pub(super) to: &'a T,
     /// The tunnel's silence.
     pub(super) progress: &'a Progress<'a>,
     /// Its state in this direction.
@@ -46,7 +72,7 @@ pub(super) enum More {
     Interrupted,
 }
 
-impl Way<'_> {
+impl<F: Tube, T: Tube> Way<'_, F, T> {
     /// Passes bytes on.
     pub(super) async fn pass(&self, bytes: Bytes) -> Result<(), WayError> {
         let moved = self.side.moved.get() + bytes.len() as u64;
@@ -69,7 +95,9 @@ impl Way<'_> {
         let mut out = Outgoing::default();
         out.push(frame);
         let written = self.watched(async {
-            self.to.write_all(&mut out).await?;
+            while !out.is_empty() {
+                self.to.write_some(&mut out).await?;
+            }
             self.to.flush().await
         });
         written.await.map_err(WayError::Write)
