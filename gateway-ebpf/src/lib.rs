@@ -1,5 +1,5 @@
-//! What the guard's kernel programs and their loader share: the ABI of maps and events, and the
-//! packet parser.
+//! What the guard's kernel programs and user space share: the ABI of maps and events, the packet
+//! parser, and the layout of QUIC connection IDs.
 //!
 //! Everything here is pure and runs on the host too, where it is tested and fuzzed.
 
@@ -7,5 +7,6 @@
 #![forbid(unsafe_code)]
 
 pub mod abi;
+pub mod connection_id;
 pub mod packet;
 pub mod quick;
