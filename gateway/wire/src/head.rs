@@ -191,6 +191,31 @@ impl Span {
         }
     }
 
+    /// The span of so many bytes from `start` on; empty beyond what 32 bits hold.
+    pub(crate) fn at(start: usize, len: usize) -> Self {
+        let end = start
+            .checked_add(len)
+            .and_then(|end| u32::try_from(end).ok());
+        match (u32::try_from(start), end) {
+            (Ok(start), Some(end)) => Self { start, end },
+            _ => Self::default(),
+        }
+    }
+
+    /// How many bytes it has.
+    pub(crate) fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    /// From the start of this span to the end of a later one.
+    pub(crate) fn to(self, later: Self) -> Self {
+        debug_assert!(self.end <= later.start);
+        Self {
+            start: self.start,
+            end: later.end,
+        }
+    }
+
     /// The bytes of this span.
     pub(crate) fn of(self, bytes: &[u8]) -> &[u8] {
         bytes
@@ -316,6 +341,15 @@ mod tests {
             assert_eq!(Name::of(name.as_str().to_uppercase().as_bytes()), *name);
         }
         assert_eq!(Name::of(b"x_auth_token"), Name::Other);
+    }
+
+    #[test]
+    fn a_span_beyond_32_bits_is_empty() {
+        assert_eq!(Span::at(1, 2).of(b"whole"), b"ho");
+        let most = u32::MAX as usize;
+        for (start, len) in [(most, 1), (most + 1, 0), (usize::MAX, 1)] {
+            assert_eq!(Span::at(start, len), Span::default());
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod cookie;
 pub mod fold;
 mod grammar;
 pub mod h1;
+pub mod h3;
 pub mod head;
 mod proxy_protocol;
 pub mod text;

@@ -110,18 +110,22 @@ impl<'a> StatusLine<'a> {
             [a, b, c, b' ', reason @ ..] => ([*a, *b, *c], reason),
             _ => return Err(HeadError::Status),
         };
-        if !matches!(code, [b'1'..=b'5', b'0'..=b'9', b'0'..=b'9']) || !is_text(reason) {
-            return Err(HeadError::Status);
-        }
-        let status = code
-            .iter()
-            .fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));
+        let status = status_code(code).filter(|_| is_text(reason));
         Ok(Self {
             version,
-            status,
+            status: status.ok_or(HeadError::Status)?,
             reason,
         })
     }
+}
+
+/// Three digits for 100–599 (RFC 9110 §15).
+pub(crate) fn status_code(code: [u8; 3]) -> Option<u16> {
+    let valid = matches!(code, [b'1'..=b'5', b'0'..=b'9', b'0'..=b'9']);
+    valid.then(|| {
+        code.iter()
+            .fold(0, |status, digit| status * 10 + u16::from(digit - b'0'))
+    })
 }
 
 #[cfg(test)]

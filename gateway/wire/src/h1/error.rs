@@ -24,9 +24,20 @@ pub enum HeadError {
     /// An obsolete line fold (RFC 9112 §5.2).
     #[error("obsolete line folding")]
     LineFold,
+    /// A field of HTTP/1.1 connections, or `TE` with other than `trailers`, where the version has
+    /// none (RFC 9114 §4.2).
+    #[error("connection-specific field")]
+    ConnectionSpecific,
     /// A head without a start line: an empty line where it should be.
     #[error("no start line")]
     NoStartLine,
+    /// An extended CONNECT to a protocol that is not served (RFC 9220 §3).
+    #[error("unsupported protocol")]
+    Protocol,
+    /// A pseudo-header field that is unknown, missing, repeated, out of place or empty
+    /// (RFC 9114 §4.3).
+    #[error("bad pseudo-header field")]
+    PseudoHeader,
     /// A status outside 100–599, a status line that is none, or a body where none may be.
     #[error("bad status line")]
     Status,
@@ -39,9 +50,13 @@ pub enum HeadError {
     /// `Transfer-Encoding` that is not exactly `chunked`, or in HTTP/1.0 (RFC 9112 §6.1).
     #[error("bad Transfer-Encoding")]
     TransferEncoding,
-    /// An upgrade answer that nobody asked for, or that names another protocol.
+    /// An upgrade answer that nobody asked for, or that names another protocol; a WebSocket
+    /// handshake of RFC 9220 that is none.
     #[error("bad upgrade")]
     Upgrade,
+    /// An upper-case letter in a field name (RFC 9114 §4.2).
+    #[error("upper case in a field name")]
+    UpperCase,
     /// Not HTTP/1.0 or HTTP/1.1.
     #[error("unsupported HTTP version")]
     Version,

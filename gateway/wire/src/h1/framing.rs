@@ -5,7 +5,7 @@ use crate::head::{Fields, Name, Version};
 
 /// What the fields of a message say about its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
+pub(crate) enum Framing {
     /// `Transfer-Encoding: chunked`.
     Chunked,
     /// `Content-Length`, below 2^63.
@@ -17,7 +17,7 @@ pub(super) enum Framing {
 impl Framing {
     /// Reads `Transfer-Encoding` and `Content-Length`. Whatever two recipients could read in two
     /// ways is an error, also where RFC 9112 §6.3 would allow to repair it.
-    pub(super) fn of(fields: &Fields, version: Version) -> Result<Self, HeadError> {
+    pub(crate) fn of(fields: &Fields, version: Version) -> Result<Self, HeadError> {
         let coded = fields.contains(Name::TransferEncoding);
         let counted = fields.contains(Name::ContentLength);
         match (coded, counted) {

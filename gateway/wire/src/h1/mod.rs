@@ -1,15 +1,15 @@
 //! HTTP/1.1 message syntax (RFC 9112), both ways, without sockets.
 
-mod answer;
+pub(crate) mod answer;
 mod chunked;
 mod connection;
 mod emit;
 mod end;
 mod error;
-mod framing;
+pub(crate) mod framing;
 mod lines;
-mod request;
-mod target;
+pub(crate) mod request;
+pub(crate) mod target;
 
 pub use answer::{Answer, AnswerBody, parse_answer};
 pub use chunked::{Chunked, ChunkedDecoder};

@@ -67,11 +67,10 @@ pub fn parse_request(bytes: Bytes, table: Vec<Field>) -> Result<Request, HeadErr
         Framing::Unframed => Body::Empty,
     };
     // RFC 9110 §10.1.1: an HTTP/1.0 expectation is ignored.
-    let expects = version == Version::Http11 && fields.contains(Name::Expect);
-    let expects_continue = expects
-        && fields
-            .only(Name::Expect)
-            .is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"));
+    let (expects_continue, expects_other) = match version {
+        Version::Http10 => (false, false),
+        Version::Http11 => expectations(&fields),
+    };
     let websocket = method == b"GET"
         && version == Version::Http11
         && matches!(body, Body::Empty | Body::Zero)
@@ -95,7 +94,7 @@ pub fn parse_request(bytes: Bytes, table: Vec<Field>) -> Result<Request, HeadErr
         head,
         body,
         expects_continue,
-        expects_other: expects && !expects_continue,
+        expects_other,
         keep_alive: connection.persists(version),
         websocket,
     })
@@ -139,15 +138,31 @@ impl<'a> RequestLine<'a> {
     }
 }
 
+/// Whether `Expect` asks for `100 Continue`, and whether it asks for anything else.
+pub(crate) fn expectations(fields: &Fields) -> (bool, bool) {
+    let expects = fields.contains(Name::Expect);
+    let expects_continue = expects
+        && fields
+            .only(Name::Expect)
+            .is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"));
+    (expects_continue, expects && !expects_continue)
+}
+
 /// The one `Host` (RFC 9112 §3.2). HTTP/1.0 needs it too: requests are routed by it.
 fn host<'a>(fields: &'a Fields, absolute: Option<&[u8]>) -> Result<&'a [u8], HeadError> {
     let host = fields.only(Name::Host).ok_or(HeadError::Host)?;
-    // RFC 9112 §3.2.2 lets an absolute target win; two recipients would still name two hosts.
-    let agrees = absolute.is_none_or(|authority| authority.eq_ignore_ascii_case(host));
-    if !agrees || !authority::is_valid(host) {
-        return Err(HeadError::Host);
-    }
+    check_host(host, absolute)?;
     Ok(host)
+}
+
+/// Checks a host, which must also be what was named `elsewhere`.
+pub(crate) fn check_host(host: &[u8], elsewhere: Option<&[u8]>) -> Result<(), HeadError> {
+    // RFC 9112 §3.2.2 lets an absolute target win; two recipients would still name two hosts.
+    let agrees = elsewhere.is_none_or(|authority| authority.eq_ignore_ascii_case(host));
+    match agrees && authority::is_valid(host) {
+        true => Ok(()),
+        false => Err(HeadError::Host),
+    }
 }
 
 /// Sixteen bytes in base64 (RFC 6455 §4.1): 22 characters and two of padding.

@@ -6,18 +6,18 @@ use crate::grammar::split_once;
 
 /// A request target in origin form or absolute form, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Target<'a> {
+pub(crate) struct Target<'a> {
     /// The authority of an absolute form; not checked but to be compared with `Host`.
-    pub(super) authority: Option<&'a [u8]>,
+    pub(crate) authority: Option<&'a [u8]>,
     /// The path: not empty, starts with `/`.
-    pub(super) path: &'a [u8],
+    pub(crate) path: &'a [u8],
     /// The query without its `?`.
-    pub(super) query: Option<&'a [u8]>,
+    pub(crate) query: Option<&'a [u8]>,
 }
 
 impl<'a> Target<'a> {
     /// Parses a target; all parts are slices of `raw`.
-    pub(super) fn parse(raw: &'a [u8]) -> Result<Self, HeadError> {
+    pub(crate) fn parse(raw: &'a [u8]) -> Result<Self, HeadError> {
         let (hier_part, query) = match split_once(raw, b'?') {
             Some((hier_part, query)) => (hier_part, Some(query)),
             None => (raw, None),
@@ -44,10 +44,15 @@ impl<'a> Target<'a> {
     }
 }
 
+/// Whether a scheme is one of those that HTTP has (RFC 9110 §4.2), in any case.
+pub(crate) fn is_http(scheme: &[u8]) -> bool {
+    scheme.eq_ignore_ascii_case(b"http") || scheme.eq_ignore_ascii_case(b"https")
+}
+
 /// The authority and the path of `http[s]://authority[/path]`.
 fn absolute(hier_part: &[u8]) -> Option<(&[u8], &[u8])> {
     let (scheme, rest) = split_once(hier_part, b':')?;
-    if !scheme.eq_ignore_ascii_case(b"http") && !scheme.eq_ignore_ascii_case(b"https") {
+    if !is_http(scheme) {
         return None;
     }
     let slash = rest.get(..1)?;
