@@ -153,6 +153,8 @@ mod tests {
             header_fields: 128,
             target: 32_768,
             body_rate: None,
+            http3_handshakes: 0,
+            http3_streams: 1,
         })
     }
 

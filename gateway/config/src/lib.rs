@@ -145,6 +145,11 @@ pub struct Limits {
     pub target: usize,
     /// The least rate of a body; `None`: any will do.
     pub body_rate: Option<BodyRate>,
+    /// HTTP/3 handshakes at once, all workers together, beyond which a client has to prove its
+    /// address first (RFC 9000 §8.1.2); 0: always.
+    pub http3_handshakes: u32,
+    /// Requests at once on one HTTP/3 connection; from 1 to 10,000.
+    pub http3_streams: u32,
 }
 
 /// How fast a body must move while its client is all that it waits for.
@@ -165,6 +170,9 @@ pub struct Listener {
     pub address: (SocketAddr, Origin),
     /// From where connections begin with PROXY protocol; all else is taken at its word.
     pub proxy_protocol_from: Vec<IpNet>,
+    /// Whether it serves HTTP/3, too, by UDP at the same address. Then nobody speaks PROXY
+    /// protocol, which QUIC has none of.
+    pub http3: bool,
     /// What its clients may take.
     pub limits: Limits,
     /// How long it waits for them.

@@ -24,6 +24,8 @@ struct Keys {
     target: usize,
     body_rate: u32,
     body_window: Duration,
+    http3_handshakes: u32,
+    http3_streams: u32,
 }
 
 /// `[limits]`. `max_head` bounds the target: what is longer is no head.
@@ -62,6 +64,8 @@ impl From<Keys> for Limits {
                 least: least.max(1),
                 window: keys.body_window,
             }),
+            http3_handshakes: keys.http3_handshakes,
+            http3_streams: keys.http3_streams,
         }
     }
 }
@@ -81,6 +85,9 @@ fn keys(
     let body_rate = section.number("body_rate", default.body_rate, 0..=1_000_000);
     let shortest = Duration::from_millis(1);
     let body_window = section.duration("body_window", default.body_window, shortest);
+    let handshakes = default.http3_handshakes;
+    let http3_handshakes = section.number("http3_handshakes", handshakes, 0..=1_000_000);
+    let http3_streams = section.number("http3_streams", default.http3_streams, 1..=10_000);
     section.finish();
     Ok(Keys {
         connections: connections?,
@@ -89,6 +96,8 @@ fn keys(
         target: target?,
         body_rate: body_rate?,
         body_window: body_window?,
+        http3_handshakes: http3_handshakes?,
+        http3_streams: http3_streams?,
     })
 }
 
@@ -116,5 +125,7 @@ fn built_in(max_head: Result<usize, Missing>) -> Keys {
         target: max_head.map_or(target, |max_head| max_head.min(target)),
         body_rate: 64,
         body_window: Duration::from_secs(60),
+        http3_handshakes: 64,
+        http3_streams: 128,
     }
 }

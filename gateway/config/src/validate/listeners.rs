@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
+use policy::IpNet;
+
 use super::names::Names;
 use super::process::{ADDRESS, address};
 use super::timeouts::Timeouts;
@@ -44,6 +46,7 @@ fn listener<'a>(
     let everyone = "any client could then choose its own address";
     let proxies = section.key("proxy_protocol_from");
     let proxy_protocol_from = networks(section.context(), proxies, everyone);
+    let http3 = http3(&mut section, proxy_protocol_from.as_deref());
     let limits = limits::of_listener(section.section("limits"), limits);
     let timeouts = timeouts::of_listener(section.section("timeouts"), timeouts);
     let certificates = section.sections("certificate");
@@ -53,10 +56,23 @@ fn listener<'a>(
         name: name?.into(),
         address: address?,
         proxy_protocol_from: proxy_protocol_from?,
+        http3: http3?,
         limits: limits?,
         timeouts: timeouts?,
         certificates: certificates?,
     })
+}
+
+/// `http3`, unless clients come by way of proxies: what they say of a client comes by TCP alone, and a
+/// QUIC client of that address would be taken for the proxy.
+fn http3(section: &mut Section<'_>, proxies: Result<&[IpNet], &Missing>) -> Result<bool, Missing> {
+    let http3 = section.switch("http3", false)?;
+    if http3 && proxies.is_ok_and(|proxies| !proxies.is_empty()) {
+        let message = "PROXY protocol has no form for QUIC; expected http3 = false, or no \
+                       proxy_protocol_from";
+        return Err(section.context().fault(&section.place("http3"), message));
+    }
+    Ok(http3)
 }
 
 fn certificate(mut section: Section<'_>) -> Result<Certificate, Missing> {

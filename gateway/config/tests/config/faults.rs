@@ -143,7 +143,7 @@ fn unknown_keys_name_the_accepted_ones() {
             "[[listener.c",
             "x = 1\n[[listener.c",
             "4: listener[0].x",
-            "one of name, address, proxy_protocol_from, limits, timeouts, certificate",
+            "one of name, address, proxy_protocol_from, http3, limits, timeouts, certificate",
         ),
         (
             "htpasswd",

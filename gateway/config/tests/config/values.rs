@@ -43,6 +43,8 @@ fn a_minimal_configuration_has_safe_defaults() {
             least: 3840,
             window: Duration::from_secs(60),
         }),
+        http3_handshakes: 64,
+        http3_streams: 128,
     };
     let timeouts = ClientTimeouts {
         body: Duration::from_secs(300),
@@ -58,6 +60,7 @@ fn a_minimal_configuration_has_safe_defaults() {
     assert_eq!(listener.address.0, SocketAddr::from(([127, 0, 0, 1], 8443)));
     assert_eq!(listener.address.1.line, 3);
     assert!(listener.proxy_protocol_from.is_empty());
+    assert!(!listener.http3);
     let [certificate] = listener.certificates.as_slice() else {
         panic!("{:?}", listener.certificates);
     };
@@ -166,6 +169,8 @@ header_fields = 16
 target = "8KiB"
 body_rate = 2
 body_window = "500ms"
+http3_handshakes = 0
+http3_streams = 10000
 [[listener]]
 name = "public"
 address = "0.0.0.0:443"
@@ -174,6 +179,7 @@ certificate = [{ chain = "chain.pem", key = "sec1.key" }, { chain = "ca.pem", ke
 [[listener]]
 name = "internal"
 address = "[::]:8443"
+http3 = true
 certificate = [{ chain = "chain.pem", key = "pkcs8.key" }]
 [listener.limits]
 connections = 2
@@ -182,6 +188,8 @@ header_fields = 17
 target = "1KiB"
 body_rate = 0
 body_window = "1s"
+http3_handshakes = 1000000
+http3_streams = 1
 [listener.timeouts]
 body = "7s"
 head = "8s"
@@ -313,6 +321,8 @@ pool = "verified"
             least: 1,
             window: Duration::from_millis(500),
         }),
+        http3_handshakes: 0,
+        http3_streams: 10_000,
     };
     let timeouts = ClientTimeouts {
         body: Duration::from_secs(180),
@@ -329,6 +339,8 @@ pool = "verified"
         header_fields: 17,
         target: 1024,
         body_rate: None,
+        http3_handshakes: 1_000_000,
+        http3_streams: 1,
     };
     let silence = ClientTimeouts {
         body: Duration::from_secs(7),
@@ -359,6 +371,7 @@ pool = "verified"
     let proxies = &config.listeners[0].proxy_protocol_from;
     assert!(proxies[1].contains("2001:db8:1::1".parse().unwrap()));
     assert_eq!(proxies.len(), 2);
+    assert!(!public.http3 && internal.http3);
     assert_eq!(config.listeners[0].certificates.len(), 2);
     assert_eq!(config.listeners[1].address.0.to_string(), "[::]:8443");
 

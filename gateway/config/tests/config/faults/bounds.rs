@@ -116,6 +116,16 @@ fn values_out_of_bounds() {
             duration,
         ),
         (
+            "[limits]\nhttp3_handshakes = 1000001",
+            "22: limits.http3_handshakes",
+            "expected a number from 0 to 1000000",
+        ),
+        (
+            "[limits]\nhttp3_streams = 0",
+            "22: limits.http3_streams",
+            "expected a number from 1 to 10000",
+        ),
+        (
             "max_body = 0",
             "21: app[0].max_body",
             "expected bytes or a size, as \"64MiB\" or \"4GiB\"",
@@ -157,6 +167,12 @@ fn values_out_of_bounds() {
             "proxy_protocol_from = [\"::/0\"]\n[[listener.certificate]]",
             "4: listener[0].proxy_protocol_from[0]",
             "any client could then choose its own address",
+        ),
+        (
+            "[[listener.certificate]]",
+            "http3 = true\nproxy_protocol_from = [\"10.0.0.7\"]\n[[listener.certificate]]",
+            "4: listener[0].http3",
+            "PROXY protocol has no form for QUIC",
         ),
         (
             "[[pool.server]]",
