@@ -17,7 +17,9 @@ use crate::{cpus, descriptors};
 pub(crate) fn check(config: &Config, offline: bool) -> Result<(), Failure> {
     let mut diagnostics = Vec::new();
     for listener in &config.listeners {
-        if let Err(found) = Acceptor::new(&listener.certificates, config.tls_records) {
+        if let Err(found) =
+            Acceptor::new(&listener.certificates, config.tls_records, listener.http3)
+        {
             diagnostics.extend(found);
         }
     }

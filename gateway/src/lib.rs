@@ -28,6 +28,7 @@ mod logging;
 mod memory;
 mod operator_http;
 mod outgoing;
+mod quic;
 mod rates;
 mod ready_file;
 mod request_id;

@@ -11,7 +11,7 @@ use wire::{Field, Fields};
 use crate::address::AddressBlock;
 use crate::buffers::Size;
 use crate::clock::Moment;
-use crate::{admission, auth, buffers, limit, rates, telemetry, tls, worker};
+use crate::{admission, auth, buffers, limit, quic, rates, telemetry, tls, worker};
 
 /// The sum.
 #[derive(Debug)]
@@ -32,6 +32,17 @@ pub(crate) fn connections(config: &Config) -> u64 {
     listeners
         .map(|listener| u64::from(listener.limits.connections))
         .sum()
+}
+
+/// How many of them may be of HTTP/3, and how many requests these may have at once.
+fn http3(config: &Config) -> (u64, u64) {
+    let listeners = config.listeners.iter().filter(|listener| listener.http3);
+    let limits = listeners.map(|listener| &listener.limits);
+    limits.fold((0, 0), |(connections, requests), limits| {
+        let more = u64::from(limits.connections);
+        let streams = more.saturating_mul(limits.http3_streams.into());
+        (connections + more, requests.saturating_add(streams))
+    })
 }
 
 /// The most bytes of a hash table with so many entries of a type: it grows by doubling when 7/8
@@ -61,7 +72,7 @@ impl Formula {
             count,
             each: each as u64,
         };
-        Self(vec![
+        let mut terms = vec![
             term("process", 1, PROCESS),
             term("workers", workers as u64, of_worker()),
             term("access log", 1, log),
@@ -87,7 +98,15 @@ impl Formula {
                 count: auth::threads(workers).get() as u64,
                 each: checks.max().unwrap_or(0),
             },
-        ])
+        ];
+        if config.listeners.iter().any(|listener| listener.http3) {
+            // Of connections that are counted above, each of which may be one of HTTP/3.
+            let (connections, requests) = http3(config);
+            let of_request = traffic(config.max_head);
+            terms.push(term("windows of HTTP/3", connections, quic::WINDOWS));
+            terms.push(term("requests over HTTP/3", requests, of_request));
+        }
+        Self(terms)
     }
 
     /// Bytes.

@@ -38,6 +38,18 @@ impl Outgoing {
         self.push_piece(Piece::Static(LAST_CHUNK));
     }
 
+    /// Takes the first piece out; a copy of it, where it is not payload.
+    pub(crate) fn pop(&mut self) -> Option<Bytes> {
+        let piece = self.pieces.pop_front()?;
+        self.len -= piece.as_slice().len();
+        Some(match piece {
+            Piece::Bytes(bytes) => bytes,
+            piece @ (Piece::SizeLine { .. } | Piece::Static(_)) => {
+                Bytes::copy_from_slice(piece.as_slice())
+            }
+        })
+    }
+
     /// Whether there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0

@@ -19,6 +19,7 @@ use crate::confine::confine;
 use crate::descriptors::Ceiling;
 use crate::guarded::Guarded;
 use crate::listen::{Bound, bind, bind_admin};
+use crate::quic::Secrets;
 use crate::shared::{AppShared, Front, Shared};
 use crate::spares::Spares;
 use crate::telemetry::{AccessLogWriter, Labels, Telemetry};
@@ -43,8 +44,7 @@ pub(crate) fn run(config: &Path, ready_file: Option<PathBuf>) -> Result<(), Fail
         tracing::warn!("{shortage}");
     }
     let admin_socket = bind_admin(&config.admin).map_err(ConfigError::from)?;
-    let addresses = config.listeners.iter().map(|listener| &listener.address);
-    let bound = bind(addresses, cpus.len()).map_err(faults)?;
+    let bound = bind(&config.listeners, cpus.len()).map_err(faults)?;
     let (shared, log) = assemble(config, cpus.len())?;
 
     let runtime = Builder::new_current_thread()
@@ -100,11 +100,14 @@ pub(crate) fn assemble(
     config: Config,
     workers: usize,
 ) -> Result<(Arc<Shared>, AccessLogWriter), Failure> {
+    let secrets = Secrets::draw().map_err(work("secrets of connections"))?;
     let mut diagnostics = Vec::new();
     let mut fronts = Vec::new();
     for listener in &config.listeners {
-        match Acceptor::new(&listener.certificates, config.tls_records) {
-            Ok(acceptor) => fronts.push(Arc::new(Front::new(listener, acceptor))),
+        match Acceptor::new(&listener.certificates, config.tls_records, listener.http3) {
+            Ok(acceptor) => {
+                fronts.push(Arc::new(Front::new(listener, acceptor, &secrets, workers)))
+            }
             Err(found) => diagnostics.extend(found),
         }
     }
@@ -150,6 +153,7 @@ pub(crate) fn assemble(
         authenticator,
         backends: Arc::new(backends),
         telemetry,
+        secrets,
     };
     Ok((Arc::new(shared), log))
 }

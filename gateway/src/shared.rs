@@ -11,6 +11,7 @@ use crate::admission::Admission;
 use crate::auth::Authenticator;
 use crate::descriptors::Ceiling;
 use crate::limit::AddressLimit;
+use crate::quic::{Http3, Secrets};
 use crate::rates::Rates;
 use crate::spares::Spares;
 use crate::telemetry::Telemetry;
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) backends: Arc<Backends>,
     /// Counters.
     pub(crate) telemetry: Arc<Telemetry>,
+    /// What QUIC connections are known by.
+    pub(crate) secrets: Secrets,
 }
 
 /// One listener as served.
@@ -53,6 +56,8 @@ pub(crate) struct Front {
     pub(crate) name: Box<str>,
     /// Accepts its TLS.
     pub(crate) acceptor: Acceptor,
+    /// Accepts HTTP/3, where it is served.
+    pub(crate) http3: Option<Http3>,
     /// From where connections begin with PROXY protocol.
     pub(crate) proxies: Box<[IpNet]>,
     /// Places for its clients' connections.
@@ -65,9 +70,16 @@ pub(crate) struct Front {
 
 impl Front {
     /// A listener with its TLS, and nobody connected.
-    pub(crate) fn new(listener: &Listener, acceptor: Acceptor) -> Self {
+    pub(crate) fn new(
+        listener: &Listener,
+        acceptor: Acceptor,
+        secrets: &Secrets,
+        workers: usize,
+    ) -> Self {
+        let tls = acceptor.quic();
         Self {
             name: listener.name.clone(),
+            http3: tls.map(|tls| Http3::new(listener, Arc::clone(tls), secrets, workers)),
             acceptor,
             proxies: listener.proxy_protocol_from.clone().into(),
             admission: Admission::new(listener.limits),

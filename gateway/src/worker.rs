@@ -2,24 +2,29 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use quinn::Endpoint;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::task::spawn_local;
+use tokio::time::{Instant, sleep_until, timeout};
 use wire::Field;
+use wire::h3::Code;
 
 use crate::accept::{Warning, accept, refused};
 use crate::admission::Place;
 use crate::arrival::{Arrival, Failed, arrive};
 use crate::auth;
 use crate::buffers::Buffers;
+use crate::listen::Sockets;
+use crate::quic::{self, Http3};
 use crate::request_id::RequestIds;
 use crate::serve::{Client, serve};
 use crate::shared::{Front, Shared};
@@ -33,8 +38,8 @@ pub(crate) struct Start {
     pub(crate) index: usize,
     /// The CPU to run on.
     pub(crate) cpu: Option<usize>,
-    /// Its own listening sockets, by listener index.
-    pub(crate) sockets: Vec<std::net::TcpListener>,
+    /// Its own sockets, by listener index.
+    pub(crate) sockets: Vec<Sockets>,
     /// What all workers share.
     pub(crate) shared: Arc<Shared>,
     /// Its counters.
@@ -83,13 +88,17 @@ impl Start {
         } = self;
         let worker = Worker::new(shared, index, cells, log)?;
         let mut accepting = Vec::new();
-        for (listener, socket) in sockets.into_iter().enumerate() {
-            let socket = TcpListener::from_std(socket)?;
-            accepting.push(tokio::task::spawn_local(accept(
-                Rc::clone(&worker),
-                listener,
-                socket,
-            )));
+        let mut endpoints = Vec::new();
+        for (listener, Sockets { tcp, udp }) in sockets.into_iter().enumerate() {
+            let socket = TcpListener::from_std(tcp)?;
+            accepting.push(spawn_local(accept(Rc::clone(&worker), listener, socket)));
+            if let Some(socket) = udp
+                && let Some(endpoint) = worker.endpoint(listener, socket)?
+            {
+                let accept = quic::accept(Rc::clone(&worker), listener, endpoint.clone());
+                accepting.push(spawn_local(accept));
+                endpoints.push(endpoint);
+            }
         }
         // An error means that the control thread is gone: then drain at once.
         let end = match drain.wait_for(Option::is_some).await {
@@ -99,7 +108,16 @@ impl Start {
         for task in accepting {
             task.abort();
         }
+        for endpoint in &endpoints {
+            // Whoever comes now gets no answer, and tries TCP.
+            endpoint.set_server_config(None);
+        }
         worker.drained(end).await;
+        for endpoint in endpoints {
+            endpoint.close(quic::wire_code(Code::NoError), b"");
+            // What was said last is on its way after one turn of the driver; nobody waits for more.
+            let _ = timeout(FAREWELL, endpoint.wait_idle()).await;
+        }
         Ok(())
     }
 }
@@ -169,6 +187,18 @@ impl Worker {
         }))
     }
 
+    /// The QUIC endpoint of a listener that serves HTTP/3.
+    fn endpoint(&self, listener: usize, socket: UdpSocket) -> io::Result<Option<Endpoint>> {
+        let front = self.shared.listeners.get(listener);
+        let http3 = front.and_then(|front| front.http3.as_ref());
+        debug_assert!(http3.is_some(), "a UDP socket of a listener without HTTP/3");
+        let serve = |http3: &Http3| {
+            let secrets = &self.shared.secrets;
+            http3.endpoint(secrets, self.index, socket, &self.cells, listener)
+        };
+        http3.map(serve).transpose()
+    }
+
     /// Whether no further request is to be taken on any connection.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.get()
@@ -218,7 +248,7 @@ impl Worker {
     pub(crate) fn log(self: &Rc<Self>, entry: &Entry<'_>) {
         if self.log.line(entry) {
             let worker = Rc::clone(self);
-            tokio::task::spawn_local(async move {
+            spawn_local(async move {
                 tokio::time::sleep(LOG_DELAY).await;
                 worker.log.flush();
             });
@@ -301,13 +331,13 @@ pub(crate) async fn connection(
 }
 
 /// Counts a connection for as long as it lives, whatever ends it.
-struct Open<'a> {
+pub(crate) struct Open<'a> {
     worker: &'a Worker,
     listener: usize,
 }
 
 impl<'a> Open<'a> {
-    fn new(worker: &'a Worker, listener: usize) -> Self {
+    pub(crate) fn new(worker: &'a Worker, listener: usize) -> Self {
         worker.connections.set(worker.connections.get() + 1);
         worker.cells.connection_opened(listener);
         Self { worker, listener }
@@ -328,6 +358,9 @@ impl Drop for Open<'_> {
 
 /// How long a WebSocket that the gateway ends may take to do so.
 pub(crate) const TUNNEL_CLOSING: Duration = Duration::from_secs(2);
+
+/// How long the ends of HTTP/3 connections may take to leave.
+const FAREWELL: Duration = Duration::from_millis(100);
 
 /// How late an access-log line may be.
 const LOG_DELAY: Duration = Duration::from_millis(100);

@@ -141,7 +141,7 @@ impl Way {
         let mut head = BytesMut::with_capacity(ANSWER_HEAD);
         push_status_line(&mut head, answer.head.status(), answer.head.reason());
         KeptAnswer::of(&answer.head).write_fields(&answer.head, &mut head);
-        forward.write_session(&self.policy, &mut head);
+        forward.own_fields(&self.policy, false).write(&mut head);
         if let AnswerBody::Length(length) = answer.body {
             push_field(&mut head, b"Content-Length", length.to_string().as_bytes());
         }

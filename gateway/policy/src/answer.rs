@@ -4,6 +4,7 @@ use bytes::BytesMut;
 use wire::h1::push_field;
 use wire::{AnswerHead, FieldLine, Name, cookie};
 
+use crate::inject::ForwardedBlock;
 use crate::sanitise::remove_listed;
 use crate::{Forward, Kept, Policy, Realm};
 
@@ -62,29 +63,50 @@ impl KeptAnswer {
     }
 }
 
+/// The fields of an answer that are the gateway's own.
+#[derive(Clone, Debug)]
+pub struct OwnFields<'p> {
+    /// The value of a `Set-Cookie`.
+    cookie: Option<Vec<u8>>,
+    /// The value of an `Alt-Svc`.
+    alt_svc: Option<&'p str>,
+}
+
+impl OwnFields<'_> {
+    /// The field lines, by name and value.
+    pub fn lines(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        let cookie = self.cookie.as_deref().into_iter();
+        // Whatever the back-end says of its answer, no shared cache may keep this cookie.
+        let session =
+            cookie.flat_map(|cookie| [("Set-Cookie", cookie), ("Cache-Control", b"private")]);
+        let alt_svc = self.alt_svc.map(|value| ("Alt-Svc", value.as_bytes()));
+        session.chain(alt_svc)
+    }
+
+    /// Appends the field lines as HTTP/1.1 has them.
+    pub fn write(&self, out: &mut BytesMut) {
+        for (name, value) in self.lines() {
+            push_field(out, name.as_bytes(), value);
+        }
+    }
+}
+
 impl Forward {
-    /// The gateway's own fields of the answer, by name and value: its `Set-Cookie`, if this request
-    /// begins a session.
-    pub fn session_fields(&self, policy: &Policy) -> impl Iterator<Item = (&'static str, Vec<u8>)> {
+    /// The gateway's own fields of the answer: its `Set-Cookie`, if this request begins a session;
+    /// and where to find the same app by HTTP/3 (RFC 7838), if the answer `announces` that.
+    ///
+    /// The port is that of the app's public URL: clients know no other.
+    pub fn own_fields<'p>(&self, policy: &'p Policy, announces: bool) -> OwnFields<'p> {
         let app = policy.apps().get(self.app);
         let realm = app.and_then(|app| policy.realms().get(app.realm));
         let cookie = self.set_session.as_ref().zip(realm).map(|(token, realm)| {
             let parts = [realm.cookie().as_bytes(), b"=", &token.encode(), ATTRIBUTES];
             parts.concat()
         });
-        cookie.into_iter().flat_map(|cookie| {
-            // Whatever the back-end says of its answer, no shared cache may keep this cookie.
-            [
-                ("Set-Cookie", cookie),
-                ("Cache-Control", b"private".to_vec()),
-            ]
-        })
-    }
-
-    /// Appends [`Self::session_fields`] as HTTP/1.1 has them.
-    pub fn write_session(&self, policy: &Policy, out: &mut BytesMut) {
-        for (name, value) in self.session_fields(policy) {
-            push_field(out, name.as_bytes(), &value);
+        let block = policy.forwarded(self.app).filter(|_| announces);
+        OwnFields {
+            cookie,
+            alt_svc: block.map(ForwardedBlock::alt_svc),
         }
     }
 }

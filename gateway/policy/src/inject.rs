@@ -93,14 +93,16 @@ impl Forward {
     }
 }
 
-/// What an app's back-end is told of the way of its requests, rendered as far as it does not
-/// depend on the client.
+/// What an app's back-end is told of the way of its requests, and its clients of other ways, rendered
+/// as far as it does not depend on the client.
 #[derive(Clone, Debug)]
 pub(crate) struct ForwardedBlock {
     /// `X-Forwarded-Proto`, `-Host`, `-Port` and, where the mount is stripped, `-Prefix`.
     fields: Box<str>,
     /// `Forwarded` after its `for`.
     forwarded: Box<str>,
+    /// What clients are told of HTTP/3 (`Alt-Svc`).
+    alt_svc: Box<str>,
 }
 
 impl ForwardedBlock {
@@ -119,7 +121,13 @@ impl ForwardedBlock {
         Self {
             fields: fields.into(),
             forwarded: format!(";host=\"{host}\";proto=https\r\n").into(),
+            alt_svc: format!("h3=\":{}\"; ma={ALT_SVC_SECONDS}", url.port()).into(),
         }
+    }
+
+    /// The value of `Alt-Svc` for answers that announce HTTP/3.
+    pub(crate) fn alt_svc(&self) -> &str {
+        &self.alt_svc
     }
 
     fn push(&self, client: IpAddr, out: &mut BytesMut) {
@@ -165,3 +173,6 @@ fn push_original_url(app: &App, head: &wire::Head, out: &mut BytesMut) {
 
 /// Room for a usual head, so that writing it grows the buffer once at most.
 const HEAD_ESTIMATE: usize = 2048;
+
+/// How long a client remembers that there is HTTP/3: a day. One that finds it gone goes on with TCP.
+const ALT_SVC_SECONDS: u32 = 86_400;

@@ -32,7 +32,7 @@ mod testing;
 mod tests;
 mod url;
 
-pub use answer::KeptAnswer;
+pub use answer::{KeptAnswer, OwnFields};
 pub use app::{ApiCredentials, App, Apps, Discovery, IdentityHeaders, Kind, LaneRules, Match};
 pub use decide::{Pending, Policy, Request, Spoofed};
 pub use decision::{

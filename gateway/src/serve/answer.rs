@@ -25,6 +25,8 @@ pub(super) struct Answerer<'a, 'r, D> {
     pub(super) forward: &'a Forward,
     /// How many fields a head may have.
     pub(super) header_fields: usize,
+    /// Whether the client is to learn that there is HTTP/3.
+    pub(super) announces_http3: bool,
     pub(super) upstream: &'a Transport,
     pub(super) buffer: &'a mut BytesMut,
     pub(super) client: D,
@@ -133,8 +135,8 @@ impl<D: Download> Answerer<'_, '_, D> {
         let kept = self.kept(answer);
         self.report.begun(101);
         self.progress.down.accepted.set(true);
-        let own = self.forward.session_fields(&self.worker.shared.policy);
-        let written = self.client.upgrade(answer, &kept, own).await;
+        let own = self.forward.own_fields(&self.worker.shared.policy, false);
+        let written = self.client.upgrade(answer, &kept, &own).await;
         written.map_err(AnswerError::Client)?;
         self.progress.touch();
         Ok(Answered::Upgraded)
@@ -142,9 +144,10 @@ impl<D: Download> Answerer<'_, '_, D> {
 
     async fn finish(mut self, answer: Answer) -> Result<Answered, AnswerError> {
         let kept = self.kept(&answer);
-        let own = self.forward.session_fields(&self.worker.shared.policy);
+        let policy = &self.worker.shared.policy;
+        let own = self.forward.own_fields(policy, self.announces_http3);
         let may_persist = self.progress.uploaded() && !self.worker.is_draining();
-        let (to, keep_client) = self.client.begin(&answer, &kept, own, may_persist);
+        let (to, keep_client) = self.client.begin(&answer, &kept, &own, may_persist);
         self.report.begun(answer.head.status());
         let mut flow = Flow {
             from: Received {
@@ -187,7 +190,7 @@ impl<D: Download> Answerer<'_, '_, D> {
                     detail,
                 )))
             }
-            Err(error @ (FlowError::Bad(_) | FlowError::TooLarge)) => {
+            Err(error @ (FlowError::Bad(_) | FlowError::Malformed(_) | FlowError::TooLarge)) => {
                 Err(bad_answer(&error.to_string()))
             }
         }

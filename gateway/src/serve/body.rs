@@ -33,6 +33,9 @@ pub(super) enum FlowError {
     /// The sender ended too early.
     #[error("the client went away before its request was whole")]
     Ended,
+    /// A rule of HTTP/3 is broken.
+    #[error("{0}")]
+    Malformed(wire::h3::Error),
     /// Reading failed.
     #[error("reading: {0}")]
     Read(io::Error),

@@ -171,6 +171,7 @@ impl Attempt<'_> {
             request: self.request,
             forward: self.forward,
             header_fields: front.limits.header_fields,
+            announces_http3: D::ANNOUNCES && front.http3.is_some(),
             upstream: &self.lease.transport,
             buffer: &mut self.lease.buffer,
             client: down,
@@ -295,7 +296,7 @@ fn upload_failed(error: &FlowError, progress: &Progress<'_>, report: &mut Report
     let reason = match error {
         FlowError::Bad(error) => Reason::BadBody(*error),
         FlowError::TooLarge => Reason::BodyTooLarge,
-        FlowError::Ended | FlowError::Read(_) | FlowError::Write(_) => {
+        FlowError::Ended | FlowError::Malformed(_) | FlowError::Read(_) | FlowError::Write(_) => {
             report.broken(&error.to_string());
             return End::Aborted(Abort::Client);
         }

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use policy::{KeptAnswer, Reply};
+use policy::{KeptAnswer, OwnFields, Reply};
 use wire::h1::{Answer, Chunked, Request};
 
 use super::After;
@@ -164,6 +164,9 @@ pub(super) trait Download {
     where
         Self: 's;
 
+    /// Whether a client of this protocol is told of HTTP/3, where there is it.
+    const ANNOUNCES: bool;
+
     /// Whether [`Download::gone`] is asked at all times, because the upload cannot tell.
     const TELLS: bool;
 
@@ -174,19 +177,20 @@ pub(super) trait Download {
     async fn interim(&mut self, answer: &Answer, kept: &KeptAnswer) -> io::Result<()>;
 
     /// Writes the answer that opens a WebSocket.
-    async fn upgrade<F>(&mut self, answer: &Answer, kept: &KeptAnswer, own: F) -> io::Result<()>
-    where
-        F: Iterator<Item = (&'static str, Vec<u8>)>;
-
-    /// Begins the final answer with its head, which is queued. Also says whether the client was
-    /// told that its connection persists, which `may_persist` allows.
-    fn begin<F>(
+    async fn upgrade(
         &mut self,
         answer: &Answer,
         kept: &KeptAnswer,
-        own: F,
+        own: &OwnFields<'_>,
+    ) -> io::Result<()>;
+
+    /// Begins the final answer with its head, which is queued. Also says whether the client was
+    /// told that its connection persists, which `may_persist` allows.
+    fn begin(
+        &mut self,
+        answer: &Answer,
+        kept: &KeptAnswer,
+        own: &OwnFields<'_>,
         may_persist: bool,
-    ) -> (Self::Body<'_>, bool)
-    where
-        F: Iterator<Item = (&'static str, Vec<u8>)>;
+    ) -> (Self::Body<'_>, bool);
 }

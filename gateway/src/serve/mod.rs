@@ -1,12 +1,13 @@
 //! Serving clients: heads in, policy asked, exchanges with back-ends, answers out.
 //!
-//! [`leg`] says what a protocol is made of here, [`h1`] is one; all else stands once.
+//! [`leg`] says what a protocol is made of here, [`h1`] and [`h3`] are two; all else stands once.
 
 mod answer;
 mod body;
 mod exchange;
 mod forward;
 mod h1;
+mod h3;
 mod leg;
 mod pace;
 mod progress;
@@ -19,6 +20,7 @@ mod tunnel;
 use tokio::time::Duration;
 
 pub(crate) use self::h1::{Client, serve};
+pub(crate) use self::h3::{Http3Client, serve_http3};
 
 /// What a connection does after an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

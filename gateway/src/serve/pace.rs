@@ -36,13 +36,30 @@ pub(super) struct Pace<'a> {
 /// What measures a client.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Meter<'a> {
+    /// One stream of its QUIC connection.
+    Stream(&'a Carried),
     /// Its TCP connection.
     Tcp(&'a Transport),
+}
+
+/// What a QUIC stream has carried, as far as it can be known: nobody is told how much of one stream
+/// was acknowledged. But what is written is taken only as far as the client lets it, by its windows,
+/// and ours of what is on its way.
+#[derive(Debug, Default)]
+pub(super) struct Carried {
+    /// Bytes that came.
+    pub(super) received: Cell<u64>,
+    /// Bytes that QUIC took.
+    pub(super) taken: Cell<u64>,
 }
 
 impl Meter<'_> {
     fn traffic(self) -> io::Result<Traffic> {
         match self {
+            Self::Stream(carried) => Ok(Traffic {
+                received: carried.received.get(),
+                taken: carried.taken.get(),
+            }),
             Self::Tcp(transport) => transport.traffic(),
         }
     }

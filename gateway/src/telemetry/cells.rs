@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use policy::{Fault, Lane, Reason, Stripped};
 
 use super::durations::Durations;
+use super::http3::Http3Cells;
 use super::labels::{self, Labels, Protocol, StrippedKind, TunnelEnd};
 use crate::admission::Full;
 
@@ -95,6 +96,11 @@ impl Cells {
         if let Some(cells) = at(&self.listeners, listener) {
             cells.handshake_failures.add(1);
         }
+    }
+
+    /// Counts what happens to HTTP/3 at a listener.
+    pub(crate) fn http3(&self, listener: usize) -> Option<&Http3Cells> {
+        at(&self.listeners, listener).map(|cells| &cells.http3)
     }
 
     /// Counts a request that is over.
@@ -267,6 +273,7 @@ pub(super) struct ListenerCells {
     pub(super) refused: [Tally; Full::ALL.len()],
     pub(super) accept_failures: Tally,
     pub(super) proxy_protocol_errors: Tally,
+    pub(super) http3: Http3Cells,
 }
 
 /// The cells of one back-end pool.

@@ -22,16 +22,19 @@ pub(crate) struct Labels<'a> {
 pub(crate) enum Protocol {
     /// HTTP/1.1 or 1.0.
     H1,
+    /// HTTP/3.
+    H3,
 }
 
 impl Protocol {
     /// Every protocol, in the order of their indexes.
-    pub(crate) const ALL: [Self; 1] = [Self::H1];
+    pub(crate) const ALL: [Self; 2] = [Self::H1, Self::H3];
 
     /// The label in logs and metrics.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::H1 => "h1",
+            Self::H3 => "h3",
         }
     }
 

@@ -11,6 +11,7 @@
 mod access_log;
 mod cells;
 mod durations;
+mod http3;
 mod labels;
 mod names;
 mod scrape;
@@ -18,5 +19,6 @@ mod scrape;
 pub(crate) use access_log::MEMORY as ACCESS_LOG_MEMORY;
 pub(crate) use access_log::{AccessLog, AccessLogWriter, Entry};
 pub(crate) use cells::{Cells, RequestRecord};
+pub(crate) use http3::Http3Cells;
 pub(crate) use labels::{Labels, Protocol, TunnelEnd};
 pub(crate) use scrape::Telemetry;

@@ -11,6 +11,7 @@ use policy::{Fault, Lane};
 
 use super::cells::{AppCells, Cells, LaneCells, ListenerCells, PoolCells, Tally};
 use super::durations::SummedDurations;
+use super::http3::{Direction, Http3Cells};
 use super::labels::{self, Labels, Protocol, StrippedKind, TunnelEnd};
 use super::names;
 use crate::admission::Full;
@@ -198,6 +199,56 @@ impl Telemetry {
                 let refusals = names::CONNECTIONS_REFUSED.name;
                 counter!(refusals, "listener" => listener(), "reason" => full.as_str())
                     .absolute(refused);
+            }
+            self.scrape_http3(workers, index, listener);
+        }
+    }
+
+    /// HTTP/3 at one listener, as far as there was any.
+    fn scrape_http3(&self, workers: &Workers, index: usize, listener: impl Fn() -> Arc<str>) {
+        let count = |metric: names::Metric, pick: fn(&Http3Cells) -> &Tally| {
+            let sum = workers.sum(|cells| cells.listeners.get(index).map(|at| pick(&at.http3)));
+            if sum > 0 {
+                counter!(metric.name, "listener" => listener()).absolute(sum);
+            }
+        };
+        count(names::HTTP3_HANDSHAKES, |cells| &cells.handshakes);
+        count(names::HTTP3_LOST_PACKETS, |cells| &cells.lost_packets);
+        count(names::HTTP3_RETRIES, |cells| &cells.retries);
+        count(names::HTTP3_STREAMS, |cells| &cells.streams);
+        for name in ["in", "out"] {
+            let sum = |pick: &dyn Fn(&Direction) -> Option<&Tally>| {
+                workers.sum(|cells| {
+                    let cells = &cells.listeners.get(index)?.http3;
+                    pick(match name {
+                        "in" => &cells.inwards,
+                        _ => &cells.outwards,
+                    })
+                })
+            };
+            let datagrams = sum(&|cells| Some(&cells.datagrams));
+            let calls = sum(&|cells| Some(&cells.system_calls));
+            for (metric, sum) in [
+                (names::UDP_DATAGRAMS, datagrams),
+                (names::UDP_SYSTEM_CALLS, calls),
+            ] {
+                if sum > 0 {
+                    counter!(metric.name, "listener" => listener(), "direction" => name)
+                        .absolute(sum);
+                }
+            }
+            for (position, code) in Direction::codes().enumerate() {
+                let resets = sum(&|cells| cells.resets.get(position));
+                if resets > 0 {
+                    let metric = names::HTTP3_RESETS.name;
+                    counter!(
+                        metric,
+                        "listener" => listener(),
+                        "direction" => name,
+                        "code" => code,
+                    )
+                    .absolute(resets);
+                }
             }
         }
     }

@@ -8,10 +8,11 @@ use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 
 use config::{Certificate, Diagnostic, TlsRecords};
+use quinn::crypto::rustls::QuicServerConfig;
 use rustls::client::verify_server_name;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::pki_types::{DnsName, ServerName};
-use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
+use rustls::server::{ClientHello, ParsedCertificate, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::version::TLS13;
 use rustls::{ALL_VERSIONS, ServerConfig, ServerConnection, SupportedProtocolVersion};
@@ -30,13 +31,17 @@ pub(crate) struct Acceptor {
     stock: tokio_rustls::TlsAcceptor,
     /// TLS 1.3 only, for records of our own.
     own: Option<Arc<ServerConfig>>,
+    /// For QUIC, where it is served.
+    quic: Option<Arc<QuicServerConfig>>,
 }
 
 impl Acceptor {
-    /// An acceptor with a listener's certificates; the first is the default.
+    /// An acceptor with a listener's certificates, for TCP and, with `http3`, for QUIC; the first
+    /// certificate is the default.
     pub(crate) fn new(
         certificates: &[Certificate],
         records: TlsRecords,
+        http3: bool,
     ) -> Result<Self, Vec<Diagnostic>> {
         let mut keys = Vec::new();
         let mut faults = Vec::new();
@@ -60,32 +65,44 @@ impl Acceptor {
                 .collect::<Vec<_>>()
         };
         let keys = Arc::new(BySni(keys));
-        let ticketer = Ticketer::new().map_err(unusable)?;
-        let config = |versions| {
+        let config = |versions, protocol: &[u8], ticketer: &Arc<dyn ProducesTickets>| {
             let builder =
                 ServerConfig::builder_with_provider(provider()).with_protocol_versions(versions)?;
             let mut config = builder
                 .with_no_client_auth()
                 .with_cert_resolver(Arc::clone(&keys) as Arc<dyn ResolvesServerCert>);
-            config.alpn_protocols = vec![b"http/1.1".to_vec()];
-            config.ticketer = Arc::clone(&ticketer);
+            config.alpn_protocols = vec![protocol.to_vec()];
+            config.ticketer = Arc::clone(ticketer);
             // 0-RTT stays off, because it can be replayed: `max_early_data_size` is 0 by default.
             Ok(config)
         };
+        let ticketer = Ticketer::new().map_err(unusable)?;
         let own = match records {
             TlsRecords::Own => {
-                let mut config = config(&NEW).map_err(unusable)?;
+                let mut config = config(&NEW, b"http/1.1", &ticketer).map_err(unusable)?;
                 config.enable_secret_extraction = true;
                 Some(Arc::new(config))
             }
             TlsRecords::Stock => None,
         };
-        let stock = Arc::new(config(ALL_VERSIONS).map_err(unusable)?);
+        let stock = config(ALL_VERSIONS, b"http/1.1", &ticketer).map_err(unusable)?;
+        let quic = http3.then(|| {
+            // Its own tickets: what was agreed on by TCP is nothing that QUIC could go on with.
+            let config = config(&NEW, b"h3", &Ticketer::new()?)?;
+            let config = QuicServerConfig::try_from(config);
+            config.map_err(|error| rustls::Error::General(error.to_string()))
+        });
         Ok(Self {
             keys,
-            stock: tokio_rustls::TlsAcceptor::from(stock),
+            stock: tokio_rustls::TlsAcceptor::from(Arc::new(stock)),
             own,
+            quic: quic.transpose().map_err(unusable)?.map(Arc::new),
         })
+    }
+
+    /// The TLS of QUIC (RFC 9001), if it is served.
+    pub(crate) fn quic(&self) -> Option<&Arc<QuicServerConfig>> {
+        self.quic.as_ref()
     }
 
     /// Performs the handshake. Returns the server name that the client asked for, in lower case.
@@ -193,5 +210,5 @@ fn is_valid_for(key: &CertifiedKey, name: &ServerName<'_>) -> bool {
     parsed.is_ok_and(|leaf| verify_server_name(&leaf, name).is_ok())
 }
 
-/// The version that has records of our own.
+/// The version that has records of our own, and the only one that QUIC has (RFC 9001 §4.2).
 static NEW: [&SupportedProtocolVersion; 1] = [&TLS13];

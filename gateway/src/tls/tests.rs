@@ -432,7 +432,7 @@ fn with(
     println!("{records:?}");
     let made = self_signed("localhost");
     let root = made.cert.der().clone();
-    let acceptor = Acceptor::new(&[certificate(&made)], records).unwrap();
+    let acceptor = Acceptor::new(&[certificate(&made)], records, false).unwrap();
     accepted(
         &acceptor,
         move |address| connect(address, root),

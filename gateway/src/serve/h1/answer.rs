@@ -3,7 +3,7 @@
 use std::io;
 
 use bytes::BytesMut;
-use policy::KeptAnswer;
+use policy::{KeptAnswer, OwnFields};
 use wire::h1::{Answer, AnswerBody, Request, push_field, push_status_line};
 use wire::text::Decimal;
 use wire::{Method, Name, Version};
@@ -31,6 +31,7 @@ impl<'a> Download for Down<'a> {
     where
         Self: 's;
 
+    const ANNOUNCES: bool = true;
     const TELLS: bool = false;
 
     fn gone(&self) -> impl Future<Output = ()> + use<'a> {
@@ -49,30 +50,29 @@ impl<'a> Download for Down<'a> {
         self.write(head).await
     }
 
-    async fn upgrade<F>(&mut self, answer: &Answer, kept: &KeptAnswer, own: F) -> io::Result<()>
-    where
-        F: Iterator<Item = (&'static str, Vec<u8>)>,
-    {
+    async fn upgrade(
+        &mut self,
+        answer: &Answer,
+        kept: &KeptAnswer,
+        own: &OwnFields<'_>,
+    ) -> io::Result<()> {
         let mut head = BytesMut::with_capacity(HEAD_CAPACITY);
         push_status_line(&mut head, 101, b"Switching Protocols");
         kept.write_fields(&answer.head, &mut head);
-        push_own(own, &mut head);
+        own.write(&mut head);
         push_field(&mut head, b"Connection", b"Upgrade");
         push_field(&mut head, b"Upgrade", b"websocket");
         head.extend_from_slice(b"\r\n");
         self.write(head).await
     }
 
-    fn begin<F>(
+    fn begin(
         &mut self,
         answer: &Answer,
         kept: &KeptAnswer,
-        own: F,
+        own: &OwnFields<'_>,
         may_persist: bool,
-    ) -> (Sent<'a>, bool)
-    where
-        F: Iterator<Item = (&'static str, Vec<u8>)>,
-    {
+    ) -> (Sent<'a>, bool) {
         let http10 = self.request.head.version() == Version::Http10;
         let framing = Framing::of(answer.body, http10);
         let persists = may_persist
@@ -85,7 +85,7 @@ impl<'a> Download for Down<'a> {
         let head = &mut memory;
         push_status_line(head, answer.head.status(), answer.head.reason());
         kept.write_fields(&answer.head, head);
-        push_own(own, head);
+        own.write(head);
         self.push_framing(answer, framing, head);
         if !persists {
             push_field(head, b"Connection", b"close");
@@ -136,12 +136,6 @@ impl Down<'_> {
         out.push(head.freeze());
         self.client.write_all(&mut out).await?;
         self.client.flush().await
-    }
-}
-
-fn push_own(own: impl Iterator<Item = (&'static str, Vec<u8>)>, head: &mut BytesMut) {
-    for (name, value) in own {
-        push_field(head, name.as_bytes(), &value);
     }
 }
 

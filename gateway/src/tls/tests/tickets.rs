@@ -21,7 +21,7 @@ fn a_ticket_is_of_no_use_for_another_name() {
             println!("{records:?}, again: {retry}");
             let hosts = NAMES.map(self_signed);
             let certificates = hosts.each_ref().map(certificate);
-            let acceptor = Acceptor::new(&certificates, records).unwrap();
+            let acceptor = Acceptor::new(&certificates, records, false).unwrap();
             let config = config_of(&hosts, retry);
             let full = match retry {
                 false => HandshakeKind::Full,

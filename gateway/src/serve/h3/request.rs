@@ -1,0 +1,173 @@
+//! One request stream: its head, the request, and how it all ends.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use bytes::BytesMut;
+use policy::Reason;
+use quinn::{RecvStream, SendStream};
+use tokio::time::Instant;
+use wire::h1;
+use wire::h3::{Code, Request, SectionError, parse_request};
+
+use super::Shared;
+use super::leg::Exchange;
+use super::tube::Stream;
+use super::upload::{Head, NoHead, Reader};
+use super::writer::Writer;
+use crate::serve::pace::{Account, Carried};
+use crate::serve::request::{handle, refuse_head};
+use crate::timer::IdleTimer;
+
+/// What a request leaves to the next.
+#[derive(Debug)]
+pub(super) struct Spare {
+    timer: IdleTimer,
+    /// The memory of an id.
+    id: String,
+}
+
+/// Turns a request away that came too late, unread.
+pub(super) fn reject(shared: &Shared, send: SendStream, receive: RecvStream) {
+    let mut writer = Writer::new(send);
+    let mut reader = Reader::new(receive, 0);
+    writer.reset(Code::RequestRejected);
+    reader.stop(Code::RequestRejected);
+    if let Some(cells) = shared.cells() {
+        cells.reset_by_gateway(Code::RequestRejected);
+    }
+}
+
+/// Serves one request.
+pub(super) async fn serve(shared: Rc<Shared>, send: SendStream, receive: RecvStream) {
+    if let Some(cells) = shared.cells() {
+        cells.stream();
+    }
+    let limit = shared.visitor.front.timeouts.head;
+    let spare = shared.spares.borrow_mut().pop();
+    let Spare { timer, mut id } = spare.unwrap_or_else(|| Spare {
+        timer: IdleTimer::new(limit),
+        id: String::new(),
+    });
+    timer.restart(Instant::now(), limit);
+    let reader = Reader::new(receive, shared.max_section());
+    let mut exchange = Exchange {
+        visitor: Rc::clone(&shared.visitor),
+        stream: Stream::new(reader, Writer::new(send)),
+        timer,
+        buffer: BytesMut::new(),
+        account: Account::default(),
+        carried: Carried::default(),
+        broken: None,
+        cancelled: false,
+    };
+    shared.worker.ids.write_next(&mut id);
+    // Boxed: the task, which lives as long as its stream, need not be as large before and after.
+    Box::pin(request(&shared, &mut exchange, &id)).await;
+    let Exchange {
+        mut stream,
+        timer,
+        broken,
+        cancelled,
+        ..
+    } = exchange;
+    let reader = stream.reader.get_mut();
+    if let Some(fault) = reader.fault() {
+        shared.fault(&fault);
+    }
+    // Whatever is left of it: the answer is whole, and nobody will read more.
+    reader.stop(Code::NoError);
+    if let Some(cells) = shared.cells() {
+        if cancelled {
+            cells.reset_by_client(Code::RequestCancelled.value());
+        } else if let Some(code) = broken {
+            cells.reset_by_gateway(code);
+        }
+    }
+    drop(stream);
+    let mut spares = shared.spares.borrow_mut();
+    if spares.len() < MOST_SPARES {
+        spares.push(Spare { timer, id });
+    }
+    drop(spares);
+    shared.ended(cancelled);
+}
+
+async fn request(shared: &Shared, exchange: &mut Exchange, id: &str) {
+    let worker = &shared.worker;
+    let head = {
+        let head = exchange.stream.reader.get_mut().head();
+        tokio::select! {
+            biased;
+            head = head => head,
+            () = exchange.timer.expired() => {
+                refuse_head(exchange, worker, Reason::HeadTimeout, id).await;
+                return;
+            }
+        }
+    };
+    let section = match head {
+        Ok(Head::Section(section)) => section,
+        Ok(Head::TooLarge) => {
+            refuse_head(exchange, worker, Reason::HeadTooLarge, id).await;
+            return;
+        }
+        Err(NoHead::Fault(error)) => return exchange.break_off(error.code()),
+        Err(NoHead::Gone) => {
+            exchange.cancelled = true;
+            return exchange.break_off(Code::RequestCancelled);
+        }
+    };
+    let parsed = {
+        let mut arena = shared.arena.borrow_mut();
+        let table = worker.table();
+        parse_request(&section, shared.max_section(), &mut arena, table, nonce)
+    };
+    let Request {
+        mut message,
+        priority,
+    } = match parsed {
+        Ok(request) => request,
+        Err(SectionError::Broken(error)) => {
+            shared.fault(&error);
+            return exchange.break_off(error.code());
+        }
+        Err(SectionError::TooLarge) => {
+            refuse_head(exchange, worker, Reason::HeadTooLarge, id).await;
+            return;
+        }
+        Err(SectionError::Malformed(h1::HeadError::FieldCount)) => {
+            refuse_head(exchange, worker, Reason::HeadTooLarge, id).await;
+            return;
+        }
+        Err(SectionError::Malformed(error)) => {
+            refuse_head(exchange, worker, Reason::BadHead(error), id).await;
+            return;
+        }
+    };
+    let writer = exchange.stream.writer.get_mut();
+    let wish = shared.wishes.borrow_mut().take(writer.id());
+    writer.prioritise(wish.unwrap_or(priority));
+    let reader = exchange.stream.reader.get_mut();
+    if message.websocket {
+        reader.tunnel();
+    } else {
+        message.body = poll_fn(|cx| Poll::Ready(reader.expect(message.body, cx))).await;
+    }
+    handle(exchange, worker, &message, id).await;
+    worker.recycle(message.head.recycle());
+}
+
+/// The bytes of a WebSocket's key. They only have to differ (RFC 6455 §4.1).
+fn nonce() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    if SystemRandom::new().fill(&mut bytes).is_err() {
+        tracing::warn!("no random bytes: a WebSocket's key is not random");
+    }
+    bytes
+}
+
+/// As many as a page asks for at once, roughly.
+const MOST_SPARES: usize = 16;
