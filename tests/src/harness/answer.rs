@@ -24,7 +24,7 @@ pub enum Framing {
     Length(u64),
     /// No body can follow: HEAD, 1xx, 204, 304.
     None,
-    /// Until the connection ended.
+    /// Until the connection ended; over HTTP/3, its stream.
     UntilClose,
 }
 

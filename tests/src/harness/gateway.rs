@@ -12,7 +12,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustls::ClientConfig;
 use serde_json::Value;
 
-use super::{Answer, CONNECT, Client, Metrics, Prepared, Request, gateway_binary, poll, tls};
+use super::{
+    Answer, CONNECT, Client, Http3, Metrics, Prepared, Request, gateway_binary, poll, tls,
+};
 
 /// A running gateway; killed when dropped. That it ran until then, and never panicked, is part of
 /// every test.
@@ -127,6 +129,23 @@ impl Gateway {
     /// TLS that names [`CONNECT`] over a connection that is there already.
     pub fn client_over(&self, tcp: TcpStream) -> Client {
         Client::tls_over(tcp, self.tls.clone(), CONNECT)
+    }
+
+    /// A connection over HTTP/3 whose TLS names [`CONNECT`].
+    #[track_caller]
+    pub fn http3(&self) -> Http3 {
+        self.http3_for(CONNECT)
+    }
+
+    /// A connection over HTTP/3 whose TLS names another host.
+    #[track_caller]
+    pub fn http3_for(&self, host: &str) -> Http3 {
+        Http3::connect(self.address(), self.http3_tls(), host)
+    }
+
+    /// What clients over HTTP/3 trust.
+    pub fn http3_tls(&self) -> ClientConfig {
+        tls::trust_http3(self.prepared.ca.der())
     }
 
     /// A plain connection to the listener `public` from a certain address of this host.

@@ -1,5 +1,8 @@
 //! Writing requests, good ones.
 
+use bytes::BytesMut;
+use wire::h3::HeadWriter;
+
 use super::User;
 
 /// A request under construction; [`Request::bytes`] is what goes on the wire.
@@ -100,6 +103,36 @@ impl Request {
         let mut bytes = head.into_bytes();
         bytes.extend_from_slice(self.body.as_deref().unwrap_or_default());
         bytes
+    }
+
+    /// What goes on a stream of HTTP/3: the HEADERS frame, and the payload behind it. A handshake of
+    /// HTTP/1.1 for a WebSocket becomes that of RFC 9220; `Host`, `Connection` and `Upgrade`, which it
+    /// has and HTTP/3 has not, are left out.
+    pub(crate) fn http3(&self) -> (BytesMut, &[u8]) {
+        let mut out = BytesMut::new();
+        let (method, protocol) = match self.is_handshake() {
+            true => ("CONNECT", Some(&b"websocket"[..])),
+            false => (self.method.as_str(), None),
+        };
+        let (host, target) = (self.host.as_bytes(), self.target.as_bytes());
+        let mut head = HeadWriter::request(&mut out, method.as_bytes(), host, target, protocol);
+        let left_out = ["Connection", "Upgrade", "Sec-WebSocket-Key"];
+        for (name, value) in &self.lines {
+            if protocol.is_none() || !left_out.iter().any(|out| out.eq_ignore_ascii_case(name)) {
+                head.field(name.as_bytes(), value.as_bytes());
+            }
+        }
+        if let Some(body) = &self.body {
+            head.field(b"content-length", body.len().to_string().as_bytes());
+        }
+        head.finish();
+        (out, self.body.as_deref().unwrap_or_default())
+    }
+
+    /// Whether it asks for a WebSocket.
+    pub(crate) fn is_handshake(&self) -> bool {
+        let mut lines = self.lines.iter();
+        lines.any(|(name, _)| name.eq_ignore_ascii_case("Upgrade"))
     }
 
     /// Whether its answer has no body whatever the fields say.
