@@ -67,7 +67,8 @@ impl<S: Source, K: Sink> Flow<'_, S, K> {
             if more_to_decode {
                 continue;
             }
-            if !flushed {
+            // An end may be nothing to write, and has to be said all the same.
+            if !flushed || ended {
                 self.flush().await?;
                 flushed = true;
             }

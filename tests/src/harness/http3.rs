@@ -2,7 +2,7 @@
 //! else on any stream.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -23,7 +23,7 @@ pub struct Http3 {
     runtime: Runtime,
     connection: Connection,
     /// Kept open, as a control stream must be.
-    _control: Option<SendStream>,
+    control: Mutex<Option<SendStream>>,
 }
 
 /// One request stream.
@@ -51,7 +51,7 @@ impl Http3 {
         tls: rustls::ClientConfig,
         host: &str,
     ) -> Result<Self, ConnectionError> {
-        let mut client = Self::quiet(address, tls, host)?;
+        let client = Self::quiet(address, tls, host)?;
         let connection = client.connection.clone();
         let control = client.wait("a control stream", async move {
             let mut stream = connection.open_uni().await.unwrap();
@@ -60,7 +60,7 @@ impl Http3 {
             stream.write_all(&bytes).await.unwrap();
             stream
         });
-        client._control = Some(control);
+        *client.control.lock().unwrap() = Some(control);
         Ok(client)
     }
 
@@ -89,7 +89,7 @@ impl Http3 {
         Ok(Self {
             runtime,
             connection,
-            _control: None,
+            control: Mutex::new(None),
         })
     }
 
@@ -103,10 +103,8 @@ impl Http3 {
     pub fn ask(&self, request: &Request) -> Answer {
         match self.try_ask(request) {
             Ok(answer) => answer,
-            Err(broken) => panic!(
-                "no answer: {broken:?}; {:?}",
-                self.connection.close_reason()
-            ),
+            Err(Broken::Nothing) => panic!("no answer: {:?}", self.connection.close_reason()),
+            Err(Broken::Truncated(part)) => panic!("{} bytes of an answer", part.len()),
         }
     }
 
@@ -137,11 +135,16 @@ impl Http3 {
     /// Opens a request stream, without a word.
     #[track_caller]
     pub fn open(&self) -> Http3Stream<'_> {
+        self.try_open().expect("the connection is open")
+    }
+
+    fn try_open(&self) -> Option<Http3Stream<'_>> {
         let connection = self.connection.clone();
-        let (send, receive) = self.wait("a stream may be opened", async move {
-            connection.open_bi().await.unwrap()
+        let opened = self.wait("a stream may be opened", async move {
+            connection.open_bi().await.ok()
         });
-        Http3Stream {
+        let (send, receive) = opened?;
+        Some(Http3Stream {
             client: self,
             send,
             receive,
@@ -149,7 +152,28 @@ impl Http3 {
             pending: Bytes::new(),
             to_head: false,
             tunnel: false,
-        }
+        })
+    }
+
+    /// As [`Http3::begin`]; none if the connection is over.
+    pub fn try_begin(&self, request: &Request) -> Option<Http3Stream<'_>> {
+        let (bytes, _) = request.http3();
+        let mut stream = self.try_open()?;
+        stream.try_send_raw(&bytes).ok()?;
+        Some(stream)
+    }
+
+    /// Sends the same on the control stream again and again, until the connection is over.
+    pub fn flood_control(&self, frame: &[u8]) {
+        let flood = frame.repeat(1000);
+        let mut control = self.control.lock().unwrap();
+        let stream = control.as_mut().expect("a control stream");
+        self.runtime.block_on(async {
+            let flooding = async { while stream.write_all(&flood).await.is_ok() {} };
+            timeout(poll::patience(), flooding)
+                .await
+                .expect("the flood is ended");
+        });
     }
 
     /// Opens a unidirectional stream that says this, and stays open.
@@ -234,6 +258,33 @@ impl Http3Stream<'_> {
         written.expect("the stream takes bytes, or is broken off")
     }
 
+    /// Begins a DATA frame of that length; what follows is its payload.
+    #[track_caller]
+    pub fn begin_data(&mut self, length: u64) -> &mut Self {
+        let mut bytes = BytesMut::new();
+        push_data_header(&mut bytes, length);
+        self.send_raw(&bytes)
+    }
+
+    /// Sends trailers, by names and values, with literals alone (RFC 9204 §4.5.6).
+    #[track_caller]
+    pub fn send_trailers(&mut self, lines: &[(&str, &str)]) -> &mut Self {
+        let mut section = vec![0, 0];
+        for (name, value) in lines {
+            // Short enough for one byte of length, or two for the name: 3 bits, then 7 more.
+            let length = name.len();
+            match length {
+                0..7 => section.push(0x20 | length as u8),
+                _ => section.extend([0x27, (length - 7) as u8]),
+            }
+            section.extend_from_slice(name.as_bytes());
+            section.push(value.len() as u8);
+            section.extend_from_slice(value.as_bytes());
+        }
+        assert!(section.len() < 64, "a length of one byte");
+        self.send_raw(&[&[0x01, section.len() as u8], &section[..]].concat())
+    }
+
     /// Ends the request.
     pub fn finish(&mut self) -> &mut Self {
         self.send.finish().expect("a stream that is open");
@@ -257,6 +308,48 @@ impl Http3Stream<'_> {
                 Err(quinn::ReadError::Reset(code)) => return code.into_inner(),
                 Err(error) => panic!("the answer ended otherwise: {error:?}"),
             }
+        }
+    }
+
+    /// Whether the gateway turns the request away unread (H3_REQUEST_REJECTED), instead of answering.
+    pub fn is_rejected(&mut self) -> bool {
+        loop {
+            match self.read() {
+                Ok(Some(_)) => {}
+                Ok(None) => return false,
+                Err(error) => {
+                    let code = VarInt::from_u32(0x10b);
+                    return error == quinn::ReadError::Reset(code);
+                }
+            }
+        }
+    }
+
+    /// Reads an interim answer.
+    #[track_caller]
+    pub fn interim(&mut self) -> (u16, Vec<(String, String)>) {
+        loop {
+            match self.message.read(&mut self.pending).expect("good frames") {
+                Event::Head(section) => {
+                    self.message.expect_final_head();
+                    return self.head(&section);
+                }
+                Event::NeedMore => match self.read() {
+                    Ok(Some(bytes)) => self.pending = bytes,
+                    other => panic!("no interim answer: {other:?}"),
+                },
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Fails the test unless nothing more comes, and the stream ends in order.
+    #[track_caller]
+    pub fn expect_end(&mut self) {
+        assert!(self.pending.is_empty(), "{:?}", self.pending);
+        match self.read() {
+            Ok(None) => {}
+            other => panic!("no end: {other:?}"),
         }
     }
 

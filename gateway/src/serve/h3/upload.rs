@@ -173,7 +173,7 @@ impl Reader {
 
     /// Whether something came that was not taken.
     pub(super) fn has_pending(&self) -> bool {
-        !self.pending.is_empty()
+        !self.pending.iter().all(Bytes::is_empty)
     }
 
     /// Whether all has come.
