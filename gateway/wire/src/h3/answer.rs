@@ -54,3 +54,75 @@ pub fn parse_answer(
         fields,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::h3::testing::section;
+    use crate::head::Name;
+
+    fn parse(lines: &[(&str, &str)]) -> Result<AnswerHead, SectionError> {
+        parse_answer(&section(lines), 1000, &mut BytesMut::new(), Vec::new())
+    }
+
+    #[test]
+    fn an_answer_is_taken_apart() {
+        let head = parse(&[(":status", "404"), ("server", "x"), ("content-length", "5")]).unwrap();
+        assert_eq!((head.status(), head.reason()), (404, &b""[..]));
+        assert_eq!(head.version(), Version::Http11);
+        assert_eq!(head.fields().len(), 2);
+        assert_eq!(head.fields().only(Name::ContentLength), Some(&b"5"[..]));
+        for (status, code) in [("100", 100), ("103", 103), ("200", 200), ("599", 599)] {
+            let head = parse(&[(":status", status)]).unwrap();
+            assert_eq!(head.status(), code);
+        }
+        // RFC 9110 §8.6: the length that there would be.
+        assert!(parse(&[(":status", "304"), ("content-length", "5")]).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_answer_is_malformed() {
+        for (lines, expected) in [
+            (&[][..], HeadError::PseudoHeader),
+            (&[("server", "x")], HeadError::PseudoHeader),
+            (&[(":status", "")], HeadError::Status),
+            (&[(":status", "20")], HeadError::Status),
+            (&[(":status", "099")], HeadError::Status),
+            (&[(":status", "600")], HeadError::Status),
+            (&[(":status", "2000")], HeadError::Status),
+            (&[(":status", "200 OK")], HeadError::Status),
+            (&[(":status", "101")], HeadError::Status),
+            (
+                &[(":status", "200"), (":status", "200")],
+                HeadError::PseudoHeader,
+            ),
+            (
+                &[(":status", "200"), (":method", "GET")],
+                HeadError::PseudoHeader,
+            ),
+            (
+                &[(":authority", "a"), (":status", "200")],
+                HeadError::PseudoHeader,
+            ),
+            (
+                &[(":status", "200"), ("content-length", "+5")],
+                HeadError::ContentLength,
+            ),
+            (
+                &[(":status", "204"), ("content-length", "5")],
+                HeadError::Status,
+            ),
+            (
+                &[(":status", "200"), ("connection", "close")],
+                HeadError::ConnectionSpecific,
+            ),
+            (&[(":status", "200"), ("Server", "x")], HeadError::UpperCase),
+        ] {
+            assert_eq!(
+                parse(lines).unwrap_err(),
+                SectionError::Malformed(expected),
+                "{lines:?}"
+            );
+        }
+    }
+}

@@ -116,7 +116,11 @@ impl ControlStream {
             let why = "the control stream does not begin with SETTINGS";
             return Err(Error::connection(Code::MissingSettings, why));
         }
-        self.idle.note(0, Self::MAX_FRAMES)?;
+        let skipped = match frame_type {
+            FrameType::Unknown => len,
+            _ => 0,
+        };
+        self.idle.note(skipped, Self::MAX_FRAMES)?;
         match (frame_type, self.side) {
             (FrameType::CancelPush | FrameType::GoAway, _)
             | (FrameType::MaxPushId, Side::Server) => match len {
@@ -126,10 +130,7 @@ impl ControlStream {
             (FrameType::PriorityUpdate | FrameType::PriorityUpdatePush, Side::Server) => {
                 self.gather(frame_type, len)
             }
-            (FrameType::Unknown, _) => {
-                self.idle.note(len, Self::MAX_FRAMES)?;
-                Ok(State::Skip { left: len })
-            }
+            (FrameType::Unknown, _) => Ok(State::Skip { left: len }),
             // §7.2.1–§7.2.8, RFC 9218 §7.2; a second SETTINGS: §7.2.4.
             _ => Err(Error::connection(
                 Code::FrameUnexpected,
@@ -213,3 +214,313 @@ const MAX_PAYLOAD: usize = 1024;
 const BAD_LAYOUT: Error = Error::connection(Code::FrameError, "a frame that is not its fields");
 
 const NO_PUSH: Error = Error::connection(Code::IdError, "a push that was never promised");
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::h3::push_goaway;
+    use crate::h3::varint::push_varint;
+
+    fn frame(frame_type: u64, payload: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        frame::push_header(&mut out, frame_type, payload.len() as u64);
+        out.extend_from_slice(payload);
+        out
+    }
+
+    /// A frame whose payload is one integer.
+    fn with_id(frame_type: u64, id: u64) -> Vec<u8> {
+        let mut payload = Vec::new();
+        push_varint(&mut payload, id);
+        frame(frame_type, &payload)
+    }
+
+    fn priority(frame_type: u64, stream: u64, value: &str) -> Vec<u8> {
+        let mut payload = Vec::new();
+        push_varint(&mut payload, stream);
+        payload.extend_from_slice(value.as_bytes());
+        frame(frame_type, &payload)
+    }
+
+    fn settings() -> Vec<u8> {
+        frame(0x04, &[0x06, 0x40, 0x64])
+    }
+
+    fn read_pieces<'a>(
+        side: Side,
+        pieces: impl Iterator<Item = &'a [u8]>,
+    ) -> (Vec<Control>, Result<(), Error>) {
+        let mut stream = ControlStream::new(side);
+        let mut said = Vec::new();
+        for piece in pieces {
+            let mut input = Bytes::copy_from_slice(piece);
+            loop {
+                match stream.read(&mut input) {
+                    Ok(Control::NeedMore) => break,
+                    Ok(control) => said.push(control),
+                    Err(error) => return (said, Err(error)),
+                }
+            }
+            assert!(input.is_empty());
+        }
+        (said, Ok(()))
+    }
+
+    /// Reads at once and byte by byte, which must agree; without the settings that came first.
+    fn read(side: Side, stream: &[u8]) -> (Vec<Control>, Result<(), Code>) {
+        let (mut said, end) = read_pieces(side, std::iter::once(stream));
+        assert_eq!(read_pieces(side, stream.chunks(1)), (said.clone(), end));
+        assert_eq!(read_pieces(side, stream.chunks(3)), (said.clone(), end));
+        if matches!(said.first(), Some(Control::Settings(_))) {
+            said.remove(0);
+        }
+        let end = end.map_err(|error| {
+            assert!(error.ends_connection());
+            error.code()
+        });
+        (said, end)
+    }
+
+    /// Reads settings and then `frames`.
+    fn after_settings(side: Side, frames: &[Vec<u8>]) -> (Vec<Control>, Result<(), Code>) {
+        read(side, &[settings(), frames.concat()].concat())
+    }
+
+    #[test]
+    fn settings_come_first() {
+        let (said, end) = read_pieces(Side::Server, std::iter::once(&settings()[..]));
+        let expected = Settings {
+            max_field_section_size: Some(100),
+            enable_connect_protocol: false,
+        };
+        assert_eq!((said, end), (vec![Control::Settings(expected)], Ok(())));
+        for first in [
+            frame(0x21, b"grease"),
+            with_id(0x07, 0),
+            with_id(0x0d, 0),
+            frame(0x00, b"data"),
+            frame(0x02, b""),
+        ] {
+            for side in [Side::Client, Side::Server] {
+                let (_, end) = read(side, &first);
+                assert_eq!(end, Err(Code::MissingSettings), "{first:x?}");
+            }
+        }
+    }
+
+    #[test]
+    fn settings_come_once() {
+        let (_, end) = after_settings(Side::Server, &[settings()]);
+        assert_eq!(end, Err(Code::FrameUnexpected));
+        // Empty ones are settings, too.
+        let (_, end) = read(Side::Server, &frame(0x04, b"").repeat(2));
+        assert_eq!(end, Err(Code::FrameUnexpected));
+    }
+
+    #[test]
+    fn frames_of_other_streams_are_unexpected() {
+        for side in [Side::Client, Side::Server] {
+            // DATA, HEADERS, PUSH_PROMISE, and what was HTTP/2's.
+            for frame_type in [0x00, 0x01, 0x05, 0x02, 0x06, 0x08, 0x09] {
+                let (_, end) = after_settings(side, &[frame(frame_type, b"\0")]);
+                assert_eq!(end, Err(Code::FrameUnexpected), "{frame_type:#x}");
+            }
+        }
+        // What only clients send.
+        for bad in [
+            with_id(0x0d, 1),
+            priority(0xf0700, 0, "u=1"),
+            priority(0xf0701, 0, "u=1"),
+        ] {
+            let (_, end) = after_settings(Side::Client, &[bad]);
+            assert_eq!(end, Err(Code::FrameUnexpected));
+        }
+    }
+
+    #[test]
+    fn goaway_may_not_grow() {
+        let goaways = |ids: &[u64]| ids.iter().map(|id| with_id(0x07, *id)).collect::<Vec<_>>();
+        for side in [Side::Client, Side::Server] {
+            let (said, end) = after_settings(side, &goaways(&[(1 << 62) - 4, 8, 8, 0]));
+            let expected = [(1 << 62) - 4, 8, 8, 0].map(Control::GoAway);
+            assert_eq!((said, end), (expected.to_vec(), Ok(())));
+            let (said, end) = after_settings(side, &goaways(&[8, 12]));
+            assert_eq!((said.len(), end), (1, Err(Code::IdError)));
+        }
+        // §7.2.6: a server names a request stream, a client a push.
+        for id in [1, 2, 3, 4097] {
+            let (_, end) = after_settings(Side::Client, &goaways(&[id]));
+            assert_eq!(end, Err(Code::IdError), "{id}");
+            let (_, end) = after_settings(Side::Server, &goaways(&[id]));
+            assert_eq!(end, Ok(()), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_written_goaway_is_read() {
+        for id in [0, 400, (1 << 62) - 4] {
+            let mut out = Vec::new();
+            push_goaway(&mut out, id);
+            let (said, end) = after_settings(Side::Client, &[out]);
+            assert_eq!((said, end), (vec![Control::GoAway(id)], Ok(())));
+        }
+    }
+
+    #[test]
+    fn max_push_id_may_not_shrink() {
+        let (said, end) = after_settings(Side::Server, &[with_id(0x0d, 5), with_id(0x0d, 5)]);
+        assert_eq!((said, end), (vec![], Ok(())));
+        let (_, end) = after_settings(Side::Server, &[with_id(0x0d, 5), with_id(0x0d, 4)]);
+        assert_eq!(end, Err(Code::IdError));
+    }
+
+    #[test]
+    fn what_was_never_pushed_cannot_be_cancelled() {
+        for side in [Side::Client, Side::Server] {
+            let (_, end) = after_settings(side, &[with_id(0x0d, 5), with_id(0x03, 0)]);
+            let expected = match side {
+                Side::Client => Code::FrameUnexpected,
+                Side::Server => Code::IdError,
+            };
+            assert_eq!(end, Err(expected));
+            let (_, end) = after_settings(side, &[with_id(0x03, 0)]);
+            assert_eq!(end, Err(Code::IdError));
+        }
+    }
+
+    #[test]
+    fn priorities_are_for_requests() {
+        let (said, end) = after_settings(
+            Side::Server,
+            &[priority(0xf0700, 400, "u=1, i"), priority(0xf0700, 0, "")],
+        );
+        let wish = |stream, urgency, incremental| Control::Priority {
+            stream,
+            priority: Priority {
+                urgency,
+                incremental,
+            },
+        };
+        assert_eq!(said, [wish(400, 1, true), wish(0, 3, false)]);
+        assert_eq!(end, Ok(()));
+        for bad in [
+            priority(0xf0700, 1, "u=1"),
+            priority(0xf0700, 2, "u=1"),
+            priority(0xf0700, 3, "u=1"),
+            // RFC 9218 §7.2: a push that was never promised.
+            priority(0xf0701, 0, "u=1"),
+        ] {
+            let (_, end) = after_settings(Side::Server, &[bad]);
+            assert_eq!(end, Err(Code::IdError));
+        }
+    }
+
+    #[test]
+    fn a_frame_is_its_fields() {
+        for bad in [
+            // No field, half of one, and more than one.
+            frame(0x07, b""),
+            frame(0x07, &[0x40]),
+            frame(0x07, &[0x00, 0x00]),
+            frame(0x07, &[0x00; 9]),
+            frame(0x0d, &[]),
+            frame(0x0d, &[0x01, 0x02]),
+            frame(0x03, &[0xc0, 0x00]),
+            frame(0xf0700, b""),
+            frame(0xf0700, &[0x80, 0x00]),
+            frame(0xf0701, b""),
+        ] {
+            let (_, end) = after_settings(Side::Server, std::slice::from_ref(&bad));
+            assert_eq!(end, Err(Code::FrameError), "{bad:x?}");
+        }
+        let (_, end) = read(Side::Server, &frame(0x04, &[0x06]));
+        assert_eq!(end, Err(Code::FrameError));
+    }
+
+    #[test]
+    fn a_frame_is_bounded() {
+        let longest = " ".repeat(1023);
+        let (said, end) = after_settings(Side::Server, &[priority(0xf0700, 0, &longest)]);
+        assert_eq!((said.len(), end), (1, Ok(())));
+        for bad in [
+            [settings(), priority(0xf0700, 0, &" ".repeat(1024))].concat(),
+            frame(0x04, &[0; 1025]),
+            // The length alone is enough.
+            vec![0x04, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+        ] {
+            let (_, end) = read(Side::Server, &bad);
+            assert_eq!(end, Err(Code::ExcessiveLoad));
+        }
+    }
+
+    #[test]
+    fn a_flood_of_frames_is_bounded_unless_requests_come() {
+        let most = ControlStream::MAX_FRAMES as usize;
+        for one in [
+            priority(0xf0700, 0, "u=1"),
+            with_id(0x0d, 1),
+            with_id(0x07, 4),
+            frame(0x21, b""),
+        ] {
+            let (_, end) = after_settings(Side::Server, &vec![one.clone(); most]);
+            assert_eq!(end, Ok(()));
+            let (_, end) = after_settings(Side::Server, &vec![one.clone(); most + 1]);
+            assert_eq!(end, Err(Code::ExcessiveLoad));
+
+            let mut stream = ControlStream::new(Side::Server);
+            let mut input = Bytes::from(settings());
+            assert!(matches!(stream.read(&mut input), Ok(Control::Settings(_))));
+            for _ in 0..2 * most {
+                let mut input = Bytes::from(one.clone());
+                assert!(stream.read(&mut input).is_ok());
+                stream.note_request();
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_frames_are_passed_over_and_bounded() {
+        let (said, end) = after_settings(
+            Side::Server,
+            &[frame(0x21, b"grease"), frame(0x40, b""), with_id(0x07, 0)],
+        );
+        assert_eq!((said, end), (vec![Control::GoAway(0)], Ok(())));
+        let half = frame(0x21, &vec![0; 32 * 1024]);
+        let judge = |frames: &[&[u8]]| {
+            let settings = settings();
+            let pieces = std::iter::once(&settings[..]).chain(frames.iter().copied());
+            let (_, end) = read_pieces(Side::Server, pieces);
+            end.map_err(|error| error.code())
+        };
+        assert_eq!(judge(&[&half, &half]), Ok(()));
+        assert_eq!(
+            judge(&[&half, &half, &frame(0x21, b"x")]),
+            Err(Code::ExcessiveLoad)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_means_the_same(
+            frames in prop::collection::vec(
+                (
+                    prop::sample::select(vec![0, 3, 4, 7, 7, 7, 0x0d, 0x0d, 0x21, 0xf0700, 0xf0700]),
+                    prop::collection::vec(0_u8..9, 0..4),
+                ),
+                0..6,
+            ),
+            begins in any::<bool>(),
+        ) {
+            let mut stream = if begins { settings() } else { Vec::new() };
+            for (frame_type, payload) in frames {
+                stream.extend(frame(frame_type, &payload));
+            }
+            for side in [Side::Client, Side::Server] {
+                let (said, end) = read(side, &stream);
+                prop_assert!(said.is_empty() || end != Err(Code::MissingSettings));
+            }
+        }
+    }
+}

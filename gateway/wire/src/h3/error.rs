@@ -171,3 +171,35 @@ impl fmt::Display for Code {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_those_of_the_registry() {
+        let mut values: Vec<_> = Code::ALL.iter().map(|code| code.value()).collect();
+        values.sort_unstable();
+        let expected: Vec<_> = (0x100..=0x110).chain(0x200..=0x202).collect();
+        assert_eq!(values, expected);
+        for code in Code::ALL {
+            assert_eq!(Code::of(code.value()), Some(*code));
+        }
+        assert_eq!(Code::of(0x111), None);
+        assert_eq!(Code::of(0), None);
+    }
+
+    #[test]
+    fn an_error_says_what_ends() {
+        let malformed = SectionError::Malformed(HeadError::Host).as_error();
+        assert_eq!(
+            (malformed.code(), malformed.ends_connection()),
+            (Code::MessageError, false)
+        );
+        assert_eq!(malformed.to_string(), "H3_MESSAGE_ERROR: malformed message");
+        let broken = Error::connection(Code::QpackDecompressionFailed, "why");
+        assert_eq!(SectionError::from(broken).as_error(), broken);
+        assert!(broken.ends_connection());
+        assert!(!SectionError::TooLarge.as_error().ends_connection());
+    }
+}

@@ -16,6 +16,8 @@ mod request;
 mod section;
 mod settings;
 mod streams;
+#[cfg(test)]
+mod testing;
 mod varint;
 mod write;
 

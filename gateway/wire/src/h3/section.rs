@@ -373,3 +373,6 @@ pub(super) const FIELD_OVERHEAD: u64 = 32;
 
 /// Between two crumbs (RFC 9114 §4.2.1).
 const JOINT: &[u8] = b"; ";
+
+#[cfg(test)]
+mod tests;

@@ -71,9 +71,9 @@ pub(super) fn push_varint(out: &mut impl BufMut, value: u64) {
 /// How many bytes [`push_varint`] appends.
 pub(super) fn varint_len(value: u64) -> usize {
     match value {
-        ..0x40 => 1,
-        ..0x4000 => 2,
-        ..0x4000_0000 => 4,
+        ..=0x3f => 1,
+        0x40..=0x3fff => 2,
+        0x4000..=0x3fff_ffff => 4,
         _ => 8,
     }
 }

@@ -167,3 +167,130 @@ const SCHEME_HTTPS: u8 = 23;
 
 /// The first `:status`.
 const STATUS: u8 = 24;
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::h3::{Event, Message, Side, parse_answer, parse_request};
+    use crate::head::AnswerHead;
+
+    /// The one field section of a stream.
+    fn section(side: Side, stream: &BytesMut) -> Bytes {
+        let mut message = Message::new(side, 1 << 20);
+        let mut input = stream.clone().freeze();
+        let Ok(Event::Head(section)) = message.read(&mut input) else {
+            panic!("no head");
+        };
+        assert_eq!((input.len(), message.end()), (0, Ok(())));
+        section
+    }
+
+    fn read_answer(stream: &BytesMut, size: u64) -> AnswerHead {
+        let section = section(Side::Client, stream);
+        let arena = &mut BytesMut::new();
+        // The size that was returned is the one that a reader counts.
+        assert!(parse_answer(&section, size - 1, arena, Vec::new()).is_err());
+        parse_answer(&section, size, arena, Vec::new()).unwrap()
+    }
+
+    #[test]
+    fn every_status_is_written() {
+        for status in (100..=599).filter(|status| *status != 101) {
+            let mut out = BytesMut::new();
+            let size = HeadWriter::answer(&mut out, status).finish();
+            assert_eq!(size, 42);
+            assert_eq!(read_answer(&out, size).status(), status);
+        }
+    }
+
+    #[test]
+    fn a_usual_answer_is_short() {
+        let mut out = BytesMut::from(&b"before"[..]);
+        let mut writer = HeadWriter::answer(&mut out, 200);
+        writer.field(b"Content-Type", b"text/html; charset=utf-8");
+        writer.field(b"Content-Length", b"0");
+        writer.field(b"X-Frame-Options", b"DENY");
+        let size = writer.finish();
+        let expected = [
+            &b"before\x01\x80\x00\x00\x0c\x00\x00"[..],
+            &[0xc0 | 25, 0xc0 | 52, 0xc0 | 4],
+            // The name is the table's, the value is by Huffman no shorter.
+            &[0x5f, 97 - 15, 0x04],
+            b"DENY",
+        ];
+        let expected = expected.concat();
+        assert_eq!(out, expected);
+        assert_eq!(size, 42 + (12 + 24 + 32) + (14 + 1 + 32) + (15 + 4 + 32));
+    }
+
+    #[test]
+    fn requests_are_written() {
+        for (method, authority, target, protocol) in [
+            ("GET", "a.example", "/", None),
+            ("PATCH", "a.example:8443", "/x?y=z", None),
+            ("CONNECT", "a.example", "/ws", Some("websocket")),
+        ] {
+            let mut out = BytesMut::new();
+            let protocol = protocol.map(str::as_bytes);
+            let (method, target) = (method.as_bytes(), target.as_bytes());
+            let mut writer =
+                HeadWriter::request(&mut out, method, authority.as_bytes(), target, protocol);
+            writer.field(b"Sec-WebSocket-Version", b"13");
+            let size = writer.finish();
+            let section = section(Side::Server, &out);
+            let arena = &mut BytesMut::new();
+            let parse = |size| parse_request(&section, size, arena, Vec::new(), || [0; 16]);
+            let mut parse = parse;
+            assert!(parse(size - 1).is_err());
+            let request = parse(size).unwrap().message;
+            let head = request.head;
+            let expected = if protocol.is_some() { b"GET" } else { method };
+            assert_eq!(head.method_bytes(), expected);
+            assert_eq!(head.authority(), authority.as_bytes());
+            let query = head.query().map(|query| [b"?", query].concat());
+            let found = [head.path(), &query.unwrap_or_default()].concat();
+            assert_eq!(found, target);
+            assert_eq!(request.websocket, protocol.is_some());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            status in 200_u16..600,
+            lines in prop::collection::vec(
+                (
+                    prop_oneof![
+                        "[Xx]-[A-Za-z_.-]{1,20}",
+                        Just("Set-Cookie".to_owned()),
+                        Just("Cache-Control".to_owned()),
+                        Just("vary".to_owned()),
+                    ],
+                    prop_oneof![
+                        "([!-~\u{80}-\u{ff}]([\t -~]{0,99}[!-~])?)?",
+                        Just("no-cache".to_owned()),
+                        Just("origin".to_owned()),
+                    ],
+                ),
+                0..20,
+            ),
+        ) {
+            let mut out = BytesMut::new();
+            let mut writer = HeadWriter::answer(&mut out, status);
+            for (name, value) in &lines {
+                writer.field(name.as_bytes(), value.as_bytes());
+            }
+            let size = writer.finish();
+            let head = read_answer(&out, size);
+            prop_assert_eq!(head.status(), status);
+            prop_assert_eq!(head.fields().len(), lines.len());
+            for (found, (name, value)) in head.fields().iter().zip(&lines) {
+                prop_assert_eq!(found.name, &name.to_ascii_lowercase().into_bytes()[..]);
+                prop_assert_eq!(found.value, value.as_bytes());
+            }
+        }
+    }
+}

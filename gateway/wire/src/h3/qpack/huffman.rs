@@ -401,7 +401,7 @@ mod tests {
     fn padding_is_fewer_than_8_ones() {
         assert_eq!(decoded(&[]).unwrap(), b"");
         // One code of 5 bits, and 3 of padding.
-        assert_eq!(decoded(&[0b00011_111]).unwrap(), b"a");
+        assert_eq!(decoded(&[0b0001_1111]).unwrap(), b"a");
         for padding in ["000", "110", "011", "101"] {
             assert_eq!(
                 decoded(&bits(&format!("00011{padding}"))),
@@ -409,7 +409,7 @@ mod tests {
                 "{padding}"
             );
         }
-        assert_eq!(decoded(&[0b00011_111, 0xff]), None);
+        assert_eq!(decoded(&[0b0001_1111, 0xff]), None);
         assert_eq!(decoded(&[0xff]), None);
         assert_eq!(decoded(&[0xff; 3]), None);
         // Two codes of 8 bits have no padding.
