@@ -1,5 +1,6 @@
 //! A client that sends any bytes and reads raw answers.
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use socket2::{Domain, Socket, Type};
 
 use super::answer::{Answer, Broken, Framing, Head, status};
-use super::{Request, poll};
+use super::{Http3, Request, poll};
 
 /// One connection to the gateway (or, in plain, to anything else).
 pub struct Client {
@@ -20,6 +21,8 @@ pub struct Client {
 }
 
 enum Stream {
+    /// Messages are read as HTTP/1.1 and sent as HTTP/3, when their answers are read.
+    Http3(Box<Http3>, VecDeque<Request>),
     Plain(TcpStream),
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
@@ -53,6 +56,12 @@ impl Client {
         Self::try_tls_over(tcp(address), config, host)
     }
 
+    /// A connection that speaks HTTP/3 in the place of HTTP/1.1, for tests of what both have in common.
+    /// It sends whole messages, and knows nothing of bytes.
+    pub(crate) fn http3(http3: Http3) -> Self {
+        Self::over(Stream::Http3(Box::new(http3), VecDeque::new()))
+    }
+
     /// A plain connection.
     pub fn plain(address: SocketAddr) -> Self {
         Self::over(Stream::Plain(tcp(address)))
@@ -73,6 +82,10 @@ impl Client {
     /// Sends bytes, if the other side still takes them.
     pub fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         match &mut self.stream {
+            Stream::Http3(_, asked) => {
+                asked.push_back(Request::parse(bytes));
+                Ok(())
+            }
             Stream::Plain(tcp) => tcp.write_all(bytes),
             Stream::Tls(tls) => tls.write_all(bytes).and_then(|()| tls.flush()),
         }
@@ -99,6 +112,9 @@ impl Client {
 
     /// Reads the next answer, or says why there is none.
     pub fn read_answer(&mut self, to_head: bool) -> Result<Answer, Broken> {
+        if let Stream::Http3(http3, asked) = &mut self.stream {
+            return http3.try_ask(&asked.pop_front().expect("a request"));
+        }
         let mut interim = Vec::new();
         loop {
             let (code, head) = self.head()?;
@@ -220,6 +236,7 @@ impl Client {
     /// Ends the sending direction; the other stays open.
     pub fn end_sending(&mut self) {
         match &mut self.stream {
+            Stream::Http3(..) => panic!("{NO_BYTES}"),
             Stream::Plain(tcp) => tcp.shutdown(std::net::Shutdown::Write).unwrap(),
             Stream::Tls(tls) => {
                 tls.conn.send_close_notify();
@@ -346,6 +363,7 @@ impl Client {
 
     fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
         match &mut self.stream {
+            Stream::Http3(..) => panic!("{NO_BYTES}"),
             Stream::Plain(tcp) => tcp.read(bytes),
             Stream::Tls(tls) => tls.read(bytes),
         }
@@ -357,11 +375,15 @@ impl Client {
 
     fn socket(&self) -> &TcpStream {
         match &self.stream {
+            Stream::Http3(..) => panic!("{NO_BYTES}"),
             Stream::Plain(tcp) => tcp,
             Stream::Tls(tls) => &tls.sock,
         }
     }
 }
+
+/// What a test needs HTTP/1.1 for.
+const NO_BYTES: &str = "HTTP/3 has no bytes of a connection's";
 
 /// Where `needle` begins.
 pub(crate) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,8 @@ use rustls::ClientConfig;
 use serde_json::Value;
 
 use super::{
-    Answer, CONNECT, Client, Http3, Metrics, Prepared, Request, gateway_binary, poll, tls,
+    Answer, CONNECT, Client, Http3, Metrics, Prepared, Request, gateway_binary, poll,
+    setup::wants_http3, tls,
 };
 
 /// A running gateway; killed when dropped. That it ran until then, and never panicked, is part of
@@ -113,7 +114,10 @@ impl Gateway {
 
     /// A connection whose TLS names another host.
     pub fn client_for(&self, host: &str) -> Client {
-        Client::tls(self.address(), self.tls.clone(), host)
+        match wants_http3() {
+            true => Client::http3(self.http3_for(host)),
+            false => Client::tls(self.address(), self.tls.clone(), host),
+        }
     }
 
     /// As [`Gateway::client`], by way of a relay's address.
@@ -141,6 +145,11 @@ impl Gateway {
     #[track_caller]
     pub fn http3_for(&self, host: &str) -> Http3 {
         Http3::connect(self.address(), self.http3_tls(), host)
+    }
+
+    /// The authority of its listener's certificate, in a file.
+    pub fn ca_file(&self) -> PathBuf {
+        self.prepared.dir.path().join("ca.pem")
     }
 
     /// What clients over HTTP/3 trust.

@@ -4,6 +4,8 @@ use bytes::BytesMut;
 use wire::h3::HeadWriter;
 
 use super::User;
+use super::answer::Head;
+use super::client::find;
 
 /// A request under construction; [`Request::bytes`] is what goes on the wire.
 #[derive(Clone, Debug)]
@@ -85,6 +87,32 @@ impl Request {
     pub fn navigating(self) -> Self {
         self.field("Sec-Fetch-Mode", "navigate")
             .field("Accept", "text/html,application/xhtml+xml")
+    }
+
+    /// Takes a message of HTTP/1.1 apart that is whole and has no faults.
+    pub(crate) fn parse(message: &[u8]) -> Self {
+        let end = find(message, b"\r\n\r\n").expect("a whole head");
+        let (head, body) = (&message[..end], &message[end + 4..]);
+        let head = Head::parse(head).expect("a good head");
+        let mut start = head.start.split(' ');
+        let (Some(method), Some(target), Some("HTTP/1.1"), None) =
+            (start.next(), start.next(), start.next(), start.next())
+        else {
+            panic!("{:?}", head.start);
+        };
+        let mut request = Self::new(method, target);
+        let mut has_length = false;
+        for (name, value) in head.fields {
+            match name.to_ascii_lowercase().as_str() {
+                "host" => request.host = value,
+                "content-length" => has_length = true,
+                "transfer-encoding" => panic!("HTTP/3 has no chunks"),
+                _ => request.lines.push((name, value)),
+            }
+        }
+        request.body = has_length.then(|| body.to_vec());
+        assert!(has_length || body.is_empty(), "a body without its length");
+        request
     }
 
     /// What goes on the wire.

@@ -198,6 +198,10 @@ impl Setup {
         for (section, lines) in &sections {
             text.push_str(&format!("\n[{section}]\n{}\n", lines.join("\n")));
         }
+        let mut public = self.listener_lines.clone();
+        if wants_http3() && !public.iter().any(|line| line.starts_with("http3")) {
+            public.push("http3 = true".to_owned());
+        }
         let mut listener = |name: &str, address: &str, lines: &[String]| {
             text.push_str(&format!(
                 "\n[[listener]]\nname = \"{name}\"\naddress = \"{address}\"\n{}\n\
@@ -205,7 +209,7 @@ impl Setup {
                 lines.join("\n"),
             ));
         };
-        listener("public", &self.listener, &self.listener_lines);
+        listener("public", &self.listener, &public);
         for (name, lines) in &self.listeners {
             listener(name, "127.0.0.1:0", lines);
         }
@@ -426,6 +430,16 @@ impl App {
 /// Whether clients are served by rustls's TLS records, and not by ours.
 pub fn has_stock_records() -> bool {
     std::env::var_os(RECORDS).is_some_and(|records| records == "stock")
+}
+
+/// Whether clients speak HTTP/3 wherever a test does not say what they speak
+/// (`GATEWAY_TEST_PROTOCOL=h3`).
+pub(crate) fn wants_http3() -> bool {
+    match std::env::var_os("GATEWAY_TEST_PROTOCOL") {
+        None => false,
+        Some(protocol) if protocol == "h3" => true,
+        Some(other) => panic!("GATEWAY_TEST_PROTOCOL: expected h3, not {other:?}"),
+    }
 }
 
 /// The environment's name for whose TLS records clients are served: a value of

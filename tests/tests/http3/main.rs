@@ -9,6 +9,7 @@
 
 mod bounds;
 mod exchanges;
+mod libraries;
 
 use gateway_tests::harness::{Backend, Gateway, Setup};
 

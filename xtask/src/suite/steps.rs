@@ -100,6 +100,18 @@ pub(super) fn run(suite: &mut Suite, workspace: &Workspace, scale: Scale) {
         }
         test(&mut tests, tally)
     });
+    suite.step("policy over HTTP/3", |tally| {
+        let mut tests = tests();
+        tests.arg("--workspace").env("GATEWAY_TEST_PROTOCOL", "h3");
+        for name in ON_BOTH_PROTOCOLS {
+            tests.args(["--test", name]);
+        }
+        tests.arg("--");
+        for name in OF_HTTP1_ALONE {
+            tests.args(["--skip", name]);
+        }
+        test(&mut tests, tally)
+    });
     suite.step("demo", |_| demo::check(workspace));
     suite.step("instructions", |_| bench::check_instructions(workspace));
     if scale == Scale::Full {
@@ -173,6 +185,17 @@ pub(crate) fn test(command: &mut Command, tally: &mut Tally) -> Result<()> {
 /// The wire tests, the threat corpus and memory: it matters to them how bytes come out of TLS. The
 /// other tests of records run on both kinds by themselves.
 const ON_BOTH_RECORDS: [&str; 4] = ["framing", "idle_memory", "smuggling", "threats"];
+
+/// What policy decides, and what nobody may get past it.
+const ON_BOTH_PROTOCOLS: [&str; 2] = ["lanes", "threats"];
+
+/// What they test of HTTP/1.1's own: its connections, chunks and bytes. For HTTP/3, which has others, they
+/// stand in `http3`.
+const OF_HTTP1_ALONE: [&str; 3] = [
+    "connection_",
+    "trailers_never_become_headers",
+    "discovery_bodies_are_limited",
+];
 
 /// What has a lock file of its own.
 const OTHER_WORKSPACES: [&str; 2] = [ebpf::MANIFEST, fuzz::MANIFEST];

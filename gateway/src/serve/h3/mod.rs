@@ -19,7 +19,7 @@ use bytes::BytesMut;
 use quinn::{Connection, ConnectionError, SendStream};
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use wire::h3::{Code, ControlStream, Error, PeerStreams, Settings, Side, push_goaway};
 
 use self::request::Spare;
@@ -82,11 +82,16 @@ pub(crate) async fn serve_http3(worker: &Rc<Worker>, client: Http3Client) {
         cancelled: Cell::new(0),
         changed: Notify::new(),
     });
-    let Ok(control) = shared.open_control().await else {
-        // The connection is gone: there is nothing else that could go wrong here.
-        return;
+    let limit = shared.visitor.front.timeouts.head;
+    let error = match timeout(limit, shared.open_control()).await {
+        Ok(Ok(control)) => shared.serve(&timer, control).await,
+        Ok(Err(error)) => error,
+        Err(_) => {
+            // RFC 9114 §6.2: a client has to have room for it.
+            shared.end(Code::GeneralProtocolError, "no room for a control stream");
+            return;
+        }
     };
-    let error = shared.serve(&timer, control).await;
     if let ConnectionError::ApplicationClosed(close) = &error
         && let Some(cells) = shared.cells()
         && Code::of(close.error_code.into_inner()) != Some(Code::NoError)
@@ -183,6 +188,8 @@ impl Shared {
                 () = until(over) => self.end(Code::NoError, ""),
                 () = timer.expired(), if idle_since.is_some() && !leaving => {
                     leaving = true;
+                    // What the client asks for meanwhile is turned away, and so not lost.
+                    idle_since = Some(Instant::now());
                     self.go_away(&mut control, next).await;
                 }
                 () = self.worker.drain_begun(), if !leaving => {
@@ -197,7 +204,12 @@ impl Shared {
     async fn go_away(&self, control: &mut SendStream, next: u64) {
         let mut bytes = BytesMut::new();
         push_goaway(&mut bytes, next);
-        self.write_control(control, bytes).await;
+        if timeout(DRAIN_GRACE, self.write_control(control, bytes))
+            .await
+            .is_err()
+        {
+            tracing::debug!(peer = %self.visitor.peer, "a client has no room to be told to go");
+        }
     }
 
     async fn write_control(&self, stream: &mut SendStream, bytes: BytesMut) {

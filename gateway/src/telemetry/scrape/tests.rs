@@ -65,6 +65,8 @@ fn alerts_need_no_first_failure() {
         "sessions",
         "password_hashes",
         "guard_up",
+        "http3",
+        "udp",
     ] {
         let present = values.iter().any(|(name, _)| name.contains(absent));
         assert!(!present, "{absent} in\n{text}");
@@ -197,7 +199,24 @@ fn one_of_everything(telemetry: &Telemetry) {
     first.proxy_protocol_failed(0);
     second.proxy_protocol_failed(0);
 
+    for cells in [&first, &second] {
+        let http3 = cells.http3(0).expect("the listener's");
+        http3.handshake();
+        http3.lost(2);
+        http3.retry();
+        http3.stream();
+        http3.reset_by_client(0x10c);
+        http3.reset_by_client(0x42);
+        http3.reset_by_gateway(wire::h3::Code::ExcessiveLoad);
+        http3.received(3);
+        http3.sent(4);
+    }
+
     first.request(record(None, Lane::Denied, 400));
+    first.request(RequestRecord {
+        protocol: Protocol::H3,
+        ..record(Some(0), Lane::User, 200)
+    });
     first.request(record(Some(0), Lane::User, 200));
     second.request(record(Some(0), Lane::User, 204));
     second.request(record(Some(0), Lane::User, 101));
