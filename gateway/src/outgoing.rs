@@ -158,4 +158,15 @@ mod tests {
             assert_eq!(written, b"head10\r\n0123456789abcdef\r\n0\r\n\r\n");
         }
     }
+
+    #[test]
+    fn pieces_come_out_one_by_one() {
+        let mut out = Outgoing::default();
+        out.push(Bytes::from_static(b"head"));
+        out.push_chunk(Bytes::from_static(b"body"));
+        out.advance(2);
+        let pieces: Vec<_> = std::iter::from_fn(|| out.pop()).collect();
+        assert_eq!(pieces, ["ad", "4\r\n", "body", "\r\n"]);
+        assert!(out.is_empty() && out.pop().is_none());
+    }
 }

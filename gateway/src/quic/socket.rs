@@ -112,3 +112,17 @@ impl AsyncUdpSocket for Counted {
 fn datagrams(length: usize, each: usize) -> u64 {
     length.div_ceil(each.max(1)) as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_datagram_may_be_shorter() {
+        for (length, each, expected) in
+            [(1200, 1200, 1), (3600, 1200, 3), (2401, 1200, 3), (0, 0, 0)]
+        {
+            assert_eq!(datagrams(length, each), expected, "{length}, {each}");
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Requests and answers.
 
 use gateway_tests::harness::{
-    ALICE, Backend, CONNECT, Framing, GENERIC, HANDSHAKE, Request, SWITCHING,
+    ALICE, Backend, CONNECT, Framing, GENERIC, HANDSHAKE, Http3, Lossy, Request, SWITCHING, scale,
 };
 
 use crate::{INTERNAL_ERROR, MESSAGE_ERROR, gateway, setup};
@@ -367,4 +367,31 @@ fn a_websocket_is_relayed() {
     let line = gateway.logged("the tunnel", |line| line["path"] == "/ws");
     assert_eq!(line["websocket"], true);
     assert_eq!(line["protocol"], "h3");
+}
+
+#[test]
+fn a_bad_network_breaks_no_transfer() {
+    let backend = Backend::scripted(|conn| {
+        while let Some(request) = conn.request() {
+            let body = &request.body;
+            conn.send(
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes(),
+            );
+            conn.send(body);
+        }
+    });
+    let gateway = gateway(&backend);
+    // Not much more than every path of QUIC's carries (RFC 9000 §14).
+    let network = Lossy::to(gateway.address(), 1252);
+    let client = Http3::connect(network.address(), gateway.http3_tls(), CONNECT);
+    let body: Vec<u8> = (0..scale(1_000_000, 10_000_000_u32))
+        .map(|number| (number >> 5) as u8)
+        .collect();
+    for _ in 0..2 {
+        let answer = client
+            .ask(&Request::post("/", &body).by(&ALICE))
+            .expect(200);
+        assert!(answer.body == body, "{} bytes", answer.body.len());
+    }
+    assert!(network.lost() > 50, "{}", network.lost());
 }
