@@ -64,8 +64,7 @@ pub(super) async fn serve(shared: Rc<Shared>, send: SendStream, receive: RecvStr
         cancelled: false,
     };
     shared.worker.ids.write_next(&mut id);
-    // Boxed: the task, which lives as long as its stream, need not be as large before and after.
-    Box::pin(request(&shared, &mut exchange, &id)).await;
+    request(&shared, &mut exchange, &id).await;
     let Exchange {
         mut stream,
         timer,

@@ -155,6 +155,9 @@ impl Reader {
         if self.ended {
             return Poll::Ready(Ok(()));
         }
+        if self.stopped {
+            return Poll::Ready(Err(ReadError::ClosedStream));
+        }
         let mut pieces = [const { Bytes::new() }; BATCH];
         let read = {
             let read = self.stream.read_chunks(&mut pieces);
@@ -234,7 +237,7 @@ impl Source for Up<'_> {
         self.received.set(self.received.get() + come as u64);
         match more {
             Ok(()) => Ok(true),
-            Err(ReadError::Reset(_)) => Err(FlowError::Ended),
+            Err(ReadError::ClosedStream | ReadError::Reset(_)) => Err(FlowError::Ended),
             Err(error) => Err(FlowError::Read(io::Error::other(error))),
         }
     }
