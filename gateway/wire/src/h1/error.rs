@@ -18,7 +18,8 @@ pub enum HeadError {
     /// Both `Content-Length` and `Transfer-Encoding` (RFC 9112 §6.1).
     #[error("Content-Length with Transfer-Encoding")]
     Framing,
-    /// No `Host`, several, or one that is not an authority, or differs from an absolute target.
+    /// No `Host`, several, or one that is not an authority, or differs from an absolute target or
+    /// from `:authority`.
     #[error("bad Host")]
     Host,
     /// An obsolete line fold (RFC 9112 §5.2).

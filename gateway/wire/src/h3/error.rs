@@ -57,7 +57,9 @@ pub enum SectionError {
     /// error of [`Code::MessageError`].
     #[error("malformed message: {0}")]
     Malformed(HeadError),
-    /// Larger than this endpoint said that it takes (RFC 9114 §4.2.2): an answer of 431.
+    /// Larger than this endpoint said that it takes (RFC 9114 §4.2.2), or more field lines than
+    /// [`Fields::MAX`](crate::Fields::MAX), or more crumbs than
+    /// [`MAX_CRUMBS`](super::MAX_CRUMBS): an answer of 431.
     #[error("field section too large")]
     TooLarge,
 }

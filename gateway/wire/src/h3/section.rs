@@ -187,19 +187,23 @@ impl<'a> Section<'a> {
                 value,
             });
         };
-        // Nothing came between, so that the run is the end of the arena.
-        self.arena.truncate(self.arena.len() - name.len());
-        debug_assert_eq!(
-            run.value,
-            Span::at(self.arena.len() - run.value.len(), run.value.len())
-        );
-        self.arena.extend_from_slice(JOINT);
+        // Nothing came between, so that the run is the end of the arena. An empty crumb is none:
+        // joined it would leave a blank at an end.
+        let end = self.arena.len() - name.len();
+        self.arena.truncate(end);
+        debug_assert_eq!(run.value, Span::at(end - run.value.len(), run.value.len()));
+        if run.value.len() > 0 {
+            self.arena.extend_from_slice(JOINT);
+        }
         let before = self.arena.len();
         line.value.append_to(self.arena)?;
         let value = Span::at(before, self.arena.len() - before);
         size.note(name.len() + value.len())?;
         judge_value(Name::Cookie, value.of(self.arena))?;
-        run.value = run.value.to(value);
+        match value.len() {
+            0 => self.arena.truncate(end),
+            _ => run.value = run.value.to(value),
+        }
         Ok(())
     }
 
@@ -244,7 +248,7 @@ impl<'a> Section<'a> {
         }
         let start = self.arena.len();
         for run in self.table.iter().filter(is_run) {
-            if self.arena.len() > start {
+            if run.value.len() > 0 && self.arena.len() > start {
                 self.arena.extend_from_slice(JOINT);
             }
             let end = self.arena.len();
