@@ -22,6 +22,7 @@ class Client(QuicConnectionProtocol):
         super().__init__(*args, **kwargs)
         self.http = H3Connection(self._quic)
         self.streams = {}
+        self.ended = set()
 
     def quic_event_received(self, event):
         if isinstance(event, StreamReset):
@@ -68,6 +69,8 @@ class Client(QuicConnectionProtocol):
     async def data(self, stream):
         event = await asyncio.wait_for(self.streams[stream].get(), 20)
         assert isinstance(event, (DataReceived, HeadersReceived)), event
+        if event.stream_ended:
+            self.ended.add(stream)
         return event
 
 
@@ -127,6 +130,9 @@ async def websocket(client):
     client.send(stream, frames.send(CloseConnection(4321, "bye")))
     closed = await receive()
     assert (closed.code, closed.reason) == (4321, "bye"), closed
+    client.send(stream, b"", end=True)
+    while stream not in client.ended:
+        await client.data(stream)
 
 
 async def main():

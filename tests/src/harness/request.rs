@@ -15,6 +15,8 @@ pub struct Request {
     host: String,
     lines: Vec<(String, String)>,
     body: Option<Vec<u8>>,
+    /// The body came in chunks, and goes on without a length.
+    chunked: bool,
 }
 
 impl Request {
@@ -36,6 +38,7 @@ impl Request {
             host: super::CONNECT.to_owned(),
             lines: Vec::new(),
             body: None,
+            chunked: false,
         }
     }
 
@@ -93,8 +96,10 @@ impl Request {
     pub(crate) fn parse(message: &[u8]) -> Self {
         let end = find(message, b"\r\n\r\n").expect("a whole head");
         let (head, body) = (&message[..end], &message[end + 4..]);
+        let start = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+        let start = std::str::from_utf8(start).expect("a target in UTF-8");
         let head = Head::parse(head).expect("a good head");
-        let mut start = head.start.split(' ');
+        let mut start = start.split(' ');
         let (Some(method), Some(target), Some("HTTP/1.1"), None) =
             (start.next(), start.next(), start.next(), start.next())
         else {
@@ -106,12 +111,15 @@ impl Request {
             match name.to_ascii_lowercase().as_str() {
                 "host" => request.host = value,
                 "content-length" => has_length = true,
-                "transfer-encoding" => panic!("HTTP/3 has no chunks"),
+                "transfer-encoding" => request.chunked = true,
                 _ => request.lines.push((name, value)),
             }
         }
-        request.body = has_length.then(|| body.to_vec());
-        assert!(has_length || body.is_empty(), "a body without its length");
+        request.body = match request.chunked {
+            true => Some(unchunked(body)),
+            false => has_length.then(|| body.to_vec()),
+        };
+        assert!(request.body.is_some() || body.is_empty(), "no framing");
         request
     }
 
@@ -150,7 +158,7 @@ impl Request {
                 head.field(name.as_bytes(), value.as_bytes());
             }
         }
-        if let Some(body) = &self.body {
+        if let Some(body) = self.body.as_ref().filter(|_| !self.chunked) {
             head.field(b"content-length", body.len().to_string().as_bytes());
         }
         head.finish();
@@ -166,6 +174,21 @@ impl Request {
     /// Whether its answer has no body whatever the fields say.
     pub(crate) fn is_head(&self) -> bool {
         self.method == "HEAD"
+    }
+}
+
+/// What lies in chunks.
+fn unchunked(mut chunks: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let end = find(chunks, b"\r\n").expect("a chunk's size");
+        let size = std::str::from_utf8(&chunks[..end]).expect("digits");
+        let size = usize::from_str_radix(size, 16).expect("a chunk's size");
+        if size == 0 {
+            return body;
+        }
+        body.extend_from_slice(&chunks[end + 2..end + 2 + size]);
+        chunks = &chunks[end + 2 + size + 2..];
     }
 }
 

@@ -191,10 +191,11 @@ const ON_BOTH_PROTOCOLS: [&str; 2] = ["lanes", "threats"];
 
 /// What they test of HTTP/1.1's own: its connections, chunks and bytes. For HTTP/3, which has others, they
 /// stand in `http3`.
-const OF_HTTP1_ALONE: [&str; 3] = [
+const OF_HTTP1_ALONE: [&str; 4] = [
     "connection_",
-    "trailers_never_become_headers",
     "discovery_bodies_are_limited",
+    "refusals_are_counted_by_reason",
+    "trailers_never_become_headers",
 ];
 
 /// What has a lock file of its own.
