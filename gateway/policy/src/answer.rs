@@ -57,8 +57,10 @@ impl KeptAnswer {
 
     /// Appends the kept field lines as HTTP/1.1 has them.
     pub fn write_fields(&self, head: &AnswerHead, out: &mut BytesMut) {
-        for line in self.fields(head) {
-            push_field(out, line.name, line.value);
+        for (index, line) in head.fields().iter().enumerate() {
+            if self.kept.contains(index) {
+                push_field(out, line.name, line.value);
+            }
         }
     }
 }
@@ -75,16 +77,22 @@ pub struct OwnFields<'p> {
 impl OwnFields<'_> {
     /// The field lines, by name and value.
     pub fn lines(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
-        let cookie = self.cookie.as_deref().into_iter();
-        // Whatever the back-end says of its answer, no shared cache may keep this cookie.
-        let session =
-            cookie.flat_map(|cookie| [("Set-Cookie", cookie), ("Cache-Control", b"private")]);
-        let alt_svc = self.alt_svc.map(|value| ("Alt-Svc", value.as_bytes()));
-        session.chain(alt_svc)
+        let cookie = self.cookie.as_deref();
+        let lines = [
+            cookie.map(|cookie| ("Set-Cookie", cookie)),
+            // Whatever the back-end says of its answer, no shared cache may keep this cookie.
+            cookie.map(|_| ("Cache-Control", &b"private"[..])),
+            self.alt_svc.map(|value| ("Alt-Svc", value.as_bytes())),
+        ];
+        lines.into_iter().flatten()
     }
 
     /// Appends the field lines as HTTP/1.1 has them.
     pub fn write(&self, out: &mut BytesMut) {
+        // Most answers have none.
+        if self.cookie.is_none() && self.alt_svc.is_none() {
+            return;
+        }
         for (name, value) in self.lines() {
             push_field(out, name.as_bytes(), value);
         }
@@ -97,13 +105,13 @@ impl Forward {
     ///
     /// The port is that of the app's public URL: clients know no other.
     pub fn own_fields<'p>(&self, policy: &'p Policy, announces: bool) -> OwnFields<'p> {
-        let app = policy.apps().get(self.app);
-        let realm = app.and_then(|app| policy.realms().get(app.realm));
-        let cookie = self.set_session.as_ref().zip(realm).map(|(token, realm)| {
+        let cookie = self.set_session.as_ref().and_then(|token| {
+            let app = policy.apps().get(self.app)?;
+            let realm = policy.realms().get(app.realm)?;
             let parts = [realm.cookie().as_bytes(), b"=", &token.encode(), ATTRIBUTES];
-            parts.concat()
+            Some(parts.concat())
         });
-        let block = policy.forwarded(self.app).filter(|_| announces);
+        let block = announces.then(|| policy.forwarded(self.app)).flatten();
         OwnFields {
             cookie,
             alt_svc: block.map(ForwardedBlock::alt_svc),
