@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use wire::h1::HeadError;
+
 use crate::{App, Fault, Form, RateKey, Realm, Reason};
 
 /// An answer that the gateway itself gives. Always `Cache-Control: no-store`.
@@ -114,6 +116,12 @@ impl Answer {
                 400,
                 "Bad request",
                 format!("The request body is not valid HTTP: {error}.").into(),
+            ),
+            // RFC 9220 §3.
+            Reason::BadHead(error @ HeadError::Protocol) => (
+                501,
+                "Not implemented",
+                format!("Of extended CONNECT, WebSocket alone is served: {error}.").into(),
             ),
             Reason::BadHead(error) => (
                 400,
@@ -351,7 +359,7 @@ const PAGE_POLICY: &str =
 
 #[cfg(test)]
 mod tests {
-    use wire::h1::{ChunkError, HeadError};
+    use wire::h1::ChunkError;
 
     use super::*;
     use crate::testing::app;
@@ -364,6 +372,7 @@ mod tests {
             (Reason::AuthUnavailable, 503, false),
             (Reason::BadBody(ChunkError::Size), 400, true),
             (Reason::BadHead(HeadError::Framing), 400, true),
+            (Reason::BadHead(HeadError::Protocol), 501, true),
             (Reason::BadHead(HeadError::Version), 400, true),
             (Reason::BodyTimeout, 408, true),
             (Reason::BodyTooLarge, 413, true),

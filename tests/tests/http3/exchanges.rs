@@ -1,8 +1,10 @@
 //! Requests and answers.
 
+use bytes::BytesMut;
 use gateway_tests::harness::{
     ALICE, Backend, CONNECT, Framing, GENERIC, HANDSHAKE, Http3, Lossy, Request, SWITCHING, scale,
 };
+use wire::h3::HeadWriter;
 
 use crate::{INTERNAL_ERROR, MESSAGE_ERROR, gateway, setup};
 
@@ -367,6 +369,29 @@ fn a_websocket_is_relayed() {
     let line = gateway.logged("the tunnel", |line| line["path"] == "/ws");
     assert_eq!(line["websocket"], true);
     assert_eq!(line["protocol"], "h3");
+}
+
+/// RFC 9220 §3: 501, so that a client knows that it need not try again.
+#[test]
+fn of_extended_connect_websocket_alone_is_served() {
+    let backend = Backend::recording();
+    let gateway = gateway(&backend);
+    let client = gateway.http3();
+    for protocol in ["connect-udp", "webtransport", "websocket2"] {
+        let mut bytes = BytesMut::new();
+        let (host, protocol) = (CONNECT.as_bytes(), protocol.as_bytes());
+        let mut head = HeadWriter::request(&mut bytes, b"CONNECT", host, b"/ws", Some(protocol));
+        head.field(b"sec-websocket-version", b"13");
+        head.finish();
+        let mut stream = client.open();
+        let answer = stream.send_raw(&bytes).read_answer().unwrap();
+        let answer = answer.expect_json(501);
+        assert!(answer.text().contains("WebSocket alone"), "{answer:?}");
+    }
+    let refused = [("reason", "bad_head")];
+    gateway.counted("connect_gateway_refusals_total", &refused, 3.0);
+    client.ask(&Request::get("/").by(&ALICE)).expect(200);
+    assert_eq!(backend.one().target, "/");
 }
 
 #[test]
