@@ -34,14 +34,17 @@ pub(crate) fn connections(config: &Config) -> u64 {
         .sum()
 }
 
-/// How many of them may be of HTTP/3, and how many requests these may have at once.
-fn http3(config: &Config) -> (u64, u64) {
+/// What there may be of HTTP/3: endpoints, connections, and requests at once.
+fn http3(config: &Config, workers: u64) -> (u64, u64, u64) {
     let listeners = config.listeners.iter().filter(|listener| listener.http3);
-    let limits = listeners.map(|listener| &listener.limits);
-    limits.fold((0, 0), |(connections, requests), limits| {
-        let more = u64::from(limits.connections);
-        let streams = more.saturating_mul(limits.http3_streams.into());
-        (connections + more, requests.saturating_add(streams))
+    listeners.fold((0, 0, 0), |(endpoints, connections, requests), listener| {
+        let more = u64::from(listener.limits.connections);
+        let streams = more.saturating_mul(listener.limits.http3_streams.into());
+        (
+            endpoints + workers,
+            connections + more,
+            requests.saturating_add(streams),
+        )
     })
 }
 
@@ -101,9 +104,10 @@ impl Formula {
         ];
         if config.listeners.iter().any(|listener| listener.http3) {
             // Of connections that are counted above, each of which may be one of HTTP/3.
-            let (connections, requests) = http3(config);
-            let of_request = traffic(config.max_head);
-            terms.push(term("windows of HTTP/3", connections, quic::WINDOWS));
+            let (endpoints, connections, requests) = http3(config, workers as u64);
+            let of_request = quic::STREAM + traffic(config.max_head);
+            terms.push(term("endpoints of HTTP/3", endpoints, quic::ENDPOINT));
+            terms.push(term("connections of HTTP/3", connections, quic::CONNECTION));
             terms.push(term("requests over HTTP/3", requests, of_request));
         }
         Self(terms)

@@ -15,6 +15,8 @@ use super::{Random, seed};
 pub struct Lossy {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
+    /// Whether all that the client sends is lost.
+    mute: Arc<AtomicBool>,
     lost: Arc<AtomicU64>,
     ways: Vec<JoinHandle<()>>,
 }
@@ -27,17 +29,20 @@ impl Lossy {
         far.connect(address).unwrap();
         let network = near.local_addr().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
+        let mute = Arc::new(AtomicBool::new(false));
         let lost = Arc::new(AtomicU64::new(0));
         let client = Arc::new(Mutex::new(None));
         let up = Way {
             random: Random::new(seed(), 0),
             mtu,
+            mute: mute.clone(),
             held: VecDeque::new(),
             lost: lost.clone(),
         };
         let down = Way {
             random: Random::new(seed(), 1),
             mtu,
+            mute: Arc::default(),
             held: VecDeque::new(),
             lost: lost.clone(),
         };
@@ -56,6 +61,7 @@ impl Lossy {
         Self {
             address: network,
             stop,
+            mute,
             lost,
             ways,
         }
@@ -64,6 +70,11 @@ impl Lossy {
     /// Where the client finds it.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// From now on all is lost that the client sends, its acknowledgements among it.
+    pub fn mute(&self) {
+        self.mute.store(true, Ordering::SeqCst);
     }
 
     /// How many datagrams were lost.
@@ -85,6 +96,7 @@ impl Drop for Lossy {
 struct Way {
     random: Random,
     mtu: usize,
+    mute: Arc<AtomicBool>,
     /// What others overtake.
     held: VecDeque<Vec<u8>>,
     lost: Arc<AtomicU64>,
@@ -127,6 +139,10 @@ impl Way {
                 }
                 Err(_) => continue,
             };
+            if self.mute.load(Ordering::SeqCst) {
+                self.lost.fetch_add(1, Ordering::SeqCst);
+                continue;
+            }
             match self.random.below(100) {
                 chance if chance < 5 || datagram.len() > self.mtu => {
                     self.lost.fetch_add(1, Ordering::SeqCst);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use gateway_tests::harness::{ALICE, Backend, Http3, Request, scale};
+use gateway_tests::harness::{ALICE, Backend, Http3, Lossy, Request, scale};
 use gateway_tests::harness::{CONNECT, poll};
 
 use crate::{
@@ -91,6 +91,50 @@ fn a_slow_reader_holds_the_back_end_back() {
         stream.read().unwrap().expect("no end");
         (read() > stalled + MIB).then_some(())
     });
+}
+
+/// QUIC keeps what is not acknowledged: of a trickle, no more than what trickled.
+#[test]
+fn small_pieces_keep_no_large_memory() {
+    let (go, sent) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicU64::new(0)),
+    );
+    let (flag, counter) = (go.clone(), sent.clone());
+    let pieces = scale(4000, 20_000);
+    let backend = Backend::scripted(move |conn| {
+        let Some(request) = conn.head() else { return };
+        assert_eq!(request.target, "/trickle");
+        conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\nx");
+        poll::until("the client is mute", || {
+            flag.load(Ordering::SeqCst).then_some(())
+        });
+        for _ in 0..pieces {
+            assert!(conn.send(b"a small piece"));
+            counter.fetch_add(1, Ordering::SeqCst);
+            // So that each is read by itself, mostly.
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        conn.read_out();
+    });
+    let gateway = gateway(&backend);
+    let network = Lossy::to(gateway.address(), 1500);
+    let client = Http3::connect(network.address(), gateway.http3_tls(), CONNECT);
+    let mut stream = client.begin(&Request::get("/trickle").by(&ALICE));
+    assert!(stream.read().unwrap().is_some());
+    network.mute();
+    let resident = gateway.reset_peak_memory();
+    go.store(true, Ordering::SeqCst);
+    poll::until("all is sent", || {
+        (sent.load(Ordering::SeqCst) == pieces).then_some(())
+    });
+    let still = Duration::from_millis(300);
+    let taken = poll::settled("memory", still, || gateway.peak_memory());
+    let grown = taken.saturating_sub(resident);
+    assert!(
+        grown < pieces * 1024,
+        "{grown} bytes more for {pieces} pieces"
+    );
 }
 
 #[test]

@@ -12,6 +12,7 @@
 
 mod clock;
 mod descriptors;
+mod http3;
 mod log_disk;
 mod memory;
 mod pauses;

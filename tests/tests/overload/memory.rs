@@ -215,13 +215,13 @@ fn uploading(gateway: &Gateway) -> Client {
 }
 
 /// The most memory it has taken, once all that will be buffered is.
-fn settled_peak(gateway: &Gateway) -> u64 {
+pub(super) fn settled_peak(gateway: &Gateway) -> u64 {
     let still = Duration::from_millis(500);
     poll::settled("the gateway's memory", still, || gateway.peak_memory())
 }
 
 /// `  what: COUNT x EACH bytes = … MiB`
-fn terms(finished: &Finished) -> BTreeMap<String, u64> {
+pub(super) fn terms(finished: &Finished) -> BTreeMap<String, u64> {
     let term = |line: &str| {
         let (what, product) = line.strip_prefix("  ")?.split_once(": ")?;
         let (factors, _) = product.split_once(" bytes = ")?;
@@ -230,7 +230,7 @@ fn terms(finished: &Finished) -> BTreeMap<String, u64> {
         Some((what.to_owned(), product))
     };
     let terms: BTreeMap<_, _> = finished.stdout.lines().filter_map(term).collect();
-    assert_eq!(terms.len(), 13, "{finished:?}");
+    assert!(terms.len() >= 13, "{finished:?}");
     terms
 }
 

@@ -1,7 +1,6 @@
 //! Answers to an HTTP/3 client: their heads, and how their bodies are framed.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::io;
 
 use bytes::BytesMut;
@@ -11,7 +10,8 @@ use wire::h3::{HeadWriter, push_data_header};
 use wire::text::Decimal;
 use wire::{Method, Name};
 
-use super::writer::{Sent, Writer};
+use super::writer::{Queue, Sent, Writer};
+use crate::quic::COPIED;
 use crate::serve::leg::Download;
 
 /// A client's answer.
@@ -66,7 +66,12 @@ impl<'a> Download for Down<'a> {
         own: &OwnFields<'_>,
         _may_persist: bool,
     ) -> (Sent<'_>, bool) {
-        let mut bytes = BytesMut::with_capacity(HEAD_CAPACITY);
+        // A small body is written with its head.
+        let body = match answer.body {
+            AnswerBody::Length(length) if length < COPIED as u64 => length as usize,
+            _ => 0,
+        };
+        let mut bytes = BytesMut::with_capacity(HEAD_CAPACITY + body);
         let mut head = HeadWriter::answer(&mut bytes, answer.head.status());
         push_kept(&mut head, answer, kept);
         push_own(&mut head, own);
@@ -96,12 +101,10 @@ impl<'a> Download for Down<'a> {
             }
             AnswerBody::Empty | AnswerBody::Chunked | AnswerBody::UntilClose => true,
         };
-        let head = bytes.split().freeze();
         let body = Sent {
             writer: self.writer,
-            queue: VecDeque::from([head]),
+            queue: Queue::new(bytes),
             framed,
-            headers: bytes,
             ended: false,
             taken: self.taken,
         };
@@ -112,7 +115,7 @@ impl<'a> Download for Down<'a> {
 
 impl Down<'_> {
     async fn write(&mut self, bytes: BytesMut) -> io::Result<()> {
-        let mut queue = VecDeque::from([bytes.freeze()]);
+        let mut queue = Queue::new(bytes);
         while !queue.is_empty() {
             let bytes = self.writer.write_some(&mut queue).await?;
             self.taken.set(self.taken.get() + bytes as u64);

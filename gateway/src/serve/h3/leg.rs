@@ -1,6 +1,5 @@
 //! An HTTP/3 client's side of one request.
 
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::SystemTime;
 
@@ -14,6 +13,7 @@ use wire::text::Decimal;
 use super::answer::Down;
 use super::tube::Stream;
 use super::upload::Up;
+use super::writer::Queue;
 use crate::serve::After;
 use crate::serve::leg::{Abort, Leg, Parts, Visitor};
 use crate::serve::pace::{Account, Carried, Meter};
@@ -140,7 +140,7 @@ impl Exchange {
         let limit = self.visitor.front.timeouts.body;
         self.timer.restart(Instant::now(), limit);
         let writer = self.stream.writer.get_mut();
-        let mut queue = VecDeque::from([bytes.freeze()]);
+        let mut queue = Queue::new(bytes);
         let written = async {
             while !queue.is_empty() {
                 writer.write_some(&mut queue).await?;

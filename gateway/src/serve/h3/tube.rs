@@ -1,18 +1,16 @@
 //! A request stream that is a tunnel: a WebSocket's bytes in DATA frames (RFC 9220).
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use wire::h1::Chunked;
-use wire::h3::push_data_header;
 
 use super::upload::Reader;
-use super::writer::Writer;
+use super::writer::{Queue, Writer};
 use crate::buffers::Reads;
 use crate::outgoing::Outgoing;
 use crate::serve::tunnel::Tube;
@@ -26,7 +24,7 @@ pub(super) struct Stream {
     pub(super) reader: RefCell<Reader>,
     pub(super) writer: RefCell<Writer>,
     /// What a tunnel has to write before anything else.
-    queue: RefCell<VecDeque<Bytes>>,
+    queue: RefCell<Queue>,
 }
 
 impl Stream {
@@ -80,10 +78,8 @@ impl Tube for Stream {
     async fn write_some(&self, out: &mut Outgoing) -> io::Result<()> {
         poll_fn(|cx| self.poll_write(cx)).await?;
         let mut queue = self.queue.borrow_mut();
-        let mut header = BytesMut::new();
         while let Some(piece) = out.pop() {
-            push_data_header(&mut header, piece.len() as u64);
-            queue.extend([header.split().freeze(), piece]);
+            queue.push_frame(piece);
         }
         Ok(())
     }

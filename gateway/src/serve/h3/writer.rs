@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use quinn::SendStream;
 use wire::h3::{Code, Priority, push_data_header};
 
-use crate::quic::wire_code;
+use crate::quic::{COPIED, wire_code};
 use crate::serve::leg::Sink;
 
 /// Our side of a request stream. If it is dropped before its end, it is reset: quinn would end it, as
@@ -50,9 +50,11 @@ impl Writer {
     }
 
     /// Writes what fits of `queue`, and removes it there; how many bytes that were.
-    pub(super) async fn write_some(&mut self, queue: &mut VecDeque<Bytes>) -> io::Result<usize> {
-        let written = self.stream.write_chunks(queue.make_contiguous()).await?;
-        queue.drain(..written.chunks);
+    pub(super) async fn write_some(&mut self, queue: &mut Queue) -> io::Result<usize> {
+        queue.seal();
+        let pieces = queue.pieces.make_contiguous();
+        let written = self.stream.write_chunks(pieces).await?;
+        queue.pieces.drain(..written.chunks);
         Ok(written.bytes)
     }
 
@@ -79,14 +81,62 @@ impl Drop for Writer {
     }
 }
 
+/// What is to be written. QUIC keeps each piece until it is acknowledged, and with it the whole buffer
+/// that it is a slice of: small ones are copied, so that a trickle holds no more than it brings.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    pieces: VecDeque<Bytes>,
+    /// What comes behind them, and is no slice of what was received: heads, frames' headers, and what
+    /// is small.
+    made: BytesMut,
+}
+
+impl Queue {
+    /// A queue that begins with a head.
+    pub(super) fn new(head: BytesMut) -> Self {
+        Self {
+            pieces: VecDeque::new(),
+            made: head,
+        }
+    }
+
+    /// Appends payload.
+    pub(super) fn push(&mut self, data: Bytes) {
+        if data.len() < COPIED {
+            self.made.extend_from_slice(&data);
+        } else {
+            self.seal();
+            self.pieces.push_back(data);
+        }
+    }
+
+    /// Appends payload as a frame of its own.
+    pub(super) fn push_frame(&mut self, data: Bytes) {
+        push_data_header(&mut self.made, data.len() as u64);
+        self.push(data);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.pieces.is_empty() && self.made.is_empty()
+    }
+
+    fn is_full(&self) -> bool {
+        self.pieces.len() >= BATCH || self.made.len() >= MOST_MADE
+    }
+
+    fn seal(&mut self) {
+        if !self.made.is_empty() {
+            self.pieces.push_back(self.made.split().freeze());
+        }
+    }
+}
+
 /// An answer that is written: its head, then its body as DATA frames.
 pub(in crate::serve) struct Sent<'a> {
     pub(super) writer: &'a mut Writer,
-    pub(super) queue: VecDeque<Bytes>,
+    pub(super) queue: Queue,
     /// Whether each piece is a frame of its own; else one frame was begun for the whole body.
     pub(super) framed: bool,
-    /// The memory of frames' headers.
-    pub(super) headers: BytesMut,
     pub(super) ended: bool,
     /// Bytes that QUIC took, with framing.
     pub(super) taken: &'a Cell<u64>,
@@ -95,10 +145,10 @@ pub(in crate::serve) struct Sent<'a> {
 impl Sink for Sent<'_> {
     fn push(&mut self, data: Bytes) {
         if self.framed {
-            push_data_header(&mut self.headers, data.len() as u64);
-            self.queue.push_back(self.headers.split().freeze());
+            self.queue.push_frame(data);
+        } else {
+            self.queue.push(data);
         }
-        self.queue.push_back(data);
     }
 
     fn end(&mut self) {
@@ -110,7 +160,7 @@ impl Sink for Sent<'_> {
     }
 
     fn is_full(&self) -> bool {
-        self.queue.len() >= BATCH
+        self.queue.is_full()
     }
 
     async fn write_some(&mut self) -> io::Result<()> {
@@ -133,3 +183,37 @@ impl Sink for Sent<'_> {
 
 /// The most pieces of one write.
 const BATCH: usize = 32;
+
+/// … and the most bytes of it that are copies.
+const MOST_MADE: usize = 2 * COPIED;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_pieces_are_copied_and_large_ones_are_not() {
+        let received = Bytes::from(vec![b'x'; 4 * COPIED]);
+        let (small, large) = (received.slice(..COPIED - 1), received.slice(..COPIED));
+        let mut queue = Queue::new(BytesMut::from(&b"head"[..]));
+        queue.push(small.clone());
+        queue.push(small.clone());
+        assert!(queue.pieces.is_empty() && queue.is_full());
+        queue.push(large.clone());
+        queue.push(large.clone());
+        queue.push_frame(small.clone());
+        queue.push_frame(large);
+        queue.seal();
+        let pieces = Vec::from(queue.pieces);
+        let lengths: Vec<_> = pieces.iter().map(Bytes::len).collect();
+        let two = 2 * small.len();
+        // A type, and a length of two bytes.
+        let headers = 3 + 3;
+        assert_eq!(
+            lengths,
+            [4 + two, COPIED, COPIED, headers + small.len(), COPIED]
+        );
+        let of_received = |piece: &&Bytes| piece.as_ptr() == received.as_ptr();
+        assert_eq!(pieces.iter().filter(of_received).count(), 3);
+    }
+}
