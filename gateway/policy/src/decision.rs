@@ -159,6 +159,8 @@ pub enum Form {
 pub enum Reason {
     /// Raw and normalised path disagree on mount or lane, or the path has two readings.
     AmbiguousPath,
+    /// The head of the back-end's answer exceeds what the client takes.
+    AnswerTooLarge,
     /// The password checker is overloaded or out of order.
     AuthUnavailable,
     /// The body exceeds what the lane lets through.
@@ -261,6 +263,7 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::AmbiguousPath => "ambiguous_path",
+            Self::AnswerTooLarge => "answer_too_large",
             Self::AuthUnavailable => "auth_unavailable",
             Self::BadBody(_) => "bad_body",
             Self::BadHead(_) => "bad_head",

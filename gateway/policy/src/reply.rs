@@ -107,6 +107,13 @@ impl Answer {
                  slashes, dot segments and control characters."
                     .into(),
             ),
+            Reason::AnswerTooLarge => (
+                502,
+                "Answer too large",
+                "The header fields of the application's answer are larger than your browser or \
+                 program takes over HTTP/3."
+                    .into(),
+            ),
             Reason::AuthUnavailable => (
                 503,
                 "Login is busy",
@@ -369,6 +376,7 @@ mod tests {
         let seconds = 7;
         let mut reasons = vec![
             (Reason::AmbiguousPath, 400, false),
+            (Reason::AnswerTooLarge, 502, false),
             (Reason::AuthUnavailable, 503, false),
             (Reason::BadBody(ChunkError::Size), 400, true),
             (Reason::BadHead(HeadError::Framing), 400, true),

@@ -9,7 +9,7 @@ use wire::h1::{Answer, AnswerBody, HeadEnd, Request, parse_answer};
 
 use super::body::{Flow, FlowError};
 use super::h1::{Decoder, Received};
-use super::leg::Download;
+use super::leg::{Download, TooLarge};
 use super::progress::Progress;
 use super::report::Report;
 use super::session;
@@ -55,6 +55,8 @@ pub(super) enum AnswerError {
     Client(io::Error),
     /// The session of the visitor for whom it was.
     Session,
+    /// Its head is larger than the client takes, and nothing of it went on.
+    TooLarge,
     /// The back-end.
     Upstream(UpstreamError),
 }
@@ -137,7 +139,10 @@ impl<D: Download> Answerer<'_, '_, D> {
         self.progress.down.accepted.set(true);
         let own = self.forward.own_fields(&self.worker.shared.policy, false);
         let written = self.client.upgrade(answer, &kept, &own).await;
-        written.map_err(AnswerError::Client)?;
+        if let Err(TooLarge) = written.map_err(AnswerError::Client)? {
+            self.progress.down.accepted.set(false);
+            return Err(AnswerError::TooLarge);
+        }
         self.progress.touch();
         Ok(Answered::Upgraded)
     }
@@ -147,7 +152,8 @@ impl<D: Download> Answerer<'_, '_, D> {
         let policy = &self.worker.shared.policy;
         let own = self.forward.own_fields(policy, self.announces_http3);
         let may_persist = self.progress.uploaded() && !self.worker.is_draining();
-        let (to, keep_client) = self.client.begin(&answer, &kept, &own, may_persist);
+        let begun = self.client.begin(&answer, &kept, &own, may_persist);
+        let (to, keep_client) = begun.map_err(|TooLarge| AnswerError::TooLarge)?;
         self.report.begun(answer.head.status());
         let mut flow = Flow {
             from: Received {

@@ -60,7 +60,8 @@ pub(super) enum End {
         /// Whether no byte of an answer came.
         unanswered: bool,
     },
-    /// The client's message turned out to be wrong before the answer began.
+    /// The client's message turned out to be wrong before the answer began, or the answer to be more
+    /// than it takes.
     Refused(Reason),
 }
 
@@ -123,6 +124,7 @@ impl Attempt<'_> {
                 report.broken(&format!("cut, because {}", session::CAUSE));
                 End::Aborted(Abort::Gateway)
             }
+            Outcome::Answer(Err(AnswerError::TooLarge)) => End::Refused(Reason::AnswerTooLarge),
             Outcome::Answer(Err(AnswerError::Upstream(error))) => {
                 self.failed(error, &progress, report)
             }

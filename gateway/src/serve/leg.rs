@@ -173,7 +173,7 @@ pub(super) trait Download {
     /// Ends when the client is gone, or takes no answer any more, whatever of its request is unread.
     fn gone(&self) -> impl Future<Output = ()> + use<Self>;
 
-    /// Writes an interim answer (RFC 9110 §15.2).
+    /// Writes an interim answer (RFC 9110 §15.2), unless its head is too large.
     async fn interim(&mut self, answer: &Answer, kept: &KeptAnswer) -> io::Result<()>;
 
     /// Writes the answer that opens a WebSocket.
@@ -182,7 +182,7 @@ pub(super) trait Download {
         answer: &Answer,
         kept: &KeptAnswer,
         own: &OwnFields<'_>,
-    ) -> io::Result<()>;
+    ) -> io::Result<Result<(), TooLarge>>;
 
     /// Begins the final answer with its head, which is queued. Also says whether the client was
     /// told that its connection persists, which `may_persist` allows.
@@ -192,5 +192,9 @@ pub(super) trait Download {
         kept: &KeptAnswer,
         own: &OwnFields<'_>,
         may_persist: bool,
-    ) -> (Self::Body<'_>, bool);
+    ) -> Result<(Self::Body<'_>, bool), TooLarge>;
 }
+
+/// The head of an answer is larger than the client takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TooLarge;

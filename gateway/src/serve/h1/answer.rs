@@ -11,7 +11,7 @@ use wire::{Method, Name, Version};
 use super::body::Sent;
 use crate::buffers::Buffers;
 use crate::outgoing::Outgoing;
-use crate::serve::leg::Download;
+use crate::serve::leg::{Download, TooLarge};
 use crate::tls::Transport;
 
 /// A client's answer.
@@ -55,7 +55,7 @@ impl<'a> Download for Down<'a> {
         answer: &Answer,
         kept: &KeptAnswer,
         own: &OwnFields<'_>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Result<(), TooLarge>> {
         let mut head = BytesMut::with_capacity(HEAD_CAPACITY);
         push_status_line(&mut head, 101, b"Switching Protocols");
         kept.write_fields(&answer.head, &mut head);
@@ -63,7 +63,7 @@ impl<'a> Download for Down<'a> {
         push_field(&mut head, b"Connection", b"Upgrade");
         push_field(&mut head, b"Upgrade", b"websocket");
         head.extend_from_slice(b"\r\n");
-        self.write(head).await
+        self.write(head).await.map(Ok)
     }
 
     fn begin(
@@ -72,7 +72,7 @@ impl<'a> Download for Down<'a> {
         kept: &KeptAnswer,
         own: &OwnFields<'_>,
         may_persist: bool,
-    ) -> (Sent<'a>, bool) {
+    ) -> Result<(Sent<'a>, bool), TooLarge> {
         let http10 = self.request.head.version() == Version::Http10;
         let framing = Framing::of(answer.body, http10);
         let persists = may_persist
@@ -101,7 +101,7 @@ impl<'a> Download for Down<'a> {
             to: self.client,
             chunked: framing == Framing::Chunked,
         };
-        (body, persists)
+        Ok((body, persists))
     }
 }
 

@@ -12,7 +12,7 @@ use wire::{Method, Name};
 
 use super::writer::{Queue, Sent, Writer};
 use crate::quic::COPIED;
-use crate::serve::leg::Download;
+use crate::serve::leg::{Download, TooLarge};
 
 /// A client's answer.
 pub(in crate::serve) struct Down<'a> {
@@ -39,7 +39,10 @@ impl<'a> Download for Down<'a> {
         let mut bytes = BytesMut::with_capacity(HEAD_CAPACITY);
         let mut head = HeadWriter::answer(&mut bytes, answer.head.status());
         push_kept(&mut head, answer, kept);
-        head.finish();
+        if head.finish() > self.writer.max_section() {
+            // The client can do without: the final answer says all (RFC 9110 §15.2).
+            return Ok(());
+        }
         self.write(bytes).await
     }
 
@@ -50,13 +53,15 @@ impl<'a> Download for Down<'a> {
         answer: &Answer,
         kept: &KeptAnswer,
         own: &OwnFields<'_>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Result<(), TooLarge>> {
         let mut bytes = BytesMut::with_capacity(HEAD_CAPACITY);
         let mut head = HeadWriter::answer(&mut bytes, 200);
         push_kept(&mut head, answer, kept);
         push_own(&mut head, own);
-        head.finish();
-        self.write(bytes).await
+        if head.finish() > self.writer.max_section() {
+            return Ok(Err(TooLarge));
+        }
+        self.write(bytes).await.map(Ok)
     }
 
     fn begin(
@@ -65,7 +70,7 @@ impl<'a> Download for Down<'a> {
         kept: &KeptAnswer,
         own: &OwnFields<'_>,
         _may_persist: bool,
-    ) -> (Sent<'_>, bool) {
+    ) -> Result<(Sent<'_>, bool), TooLarge> {
         // A small body is written with its head.
         let body = match answer.body {
             AnswerBody::Length(length) if length < COPIED as u64 => length as usize,
@@ -90,7 +95,9 @@ impl<'a> Download for Down<'a> {
             }
             AnswerBody::Empty | AnswerBody::Chunked | AnswerBody::UntilClose => {}
         }
-        head.finish();
+        if head.finish() > self.writer.max_section() {
+            return Err(TooLarge);
+        }
         let framed = match answer.body {
             AnswerBody::Length(length) => {
                 if length > 0 {
@@ -109,7 +116,7 @@ impl<'a> Download for Down<'a> {
             taken: self.taken,
         };
         // Its stream is not the connection.
-        (body, true)
+        Ok((body, true))
     }
 }
 

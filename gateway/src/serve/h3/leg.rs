@@ -93,7 +93,13 @@ impl Leg for Exchange {
     }
 
     async fn reply(&mut self, _worker: &Worker, request: Option<&Request>, reply: &Reply) -> After {
-        let bytes = render(reply, is_head(request));
+        let (bytes, section) = render(reply, is_head(request));
+        let writer = self.stream.writer.get_mut();
+        if section > writer.max_section() {
+            // The client takes no head at all, so to speak.
+            self.break_off(Code::InternalError);
+            return After::Abort;
+        }
         let written = self.write_in_time(bytes).await;
         if written {
             // The client may have given up meanwhile, which is as well.
@@ -154,7 +160,8 @@ impl Exchange {
     }
 }
 
-fn render(reply: &Reply, head_only: bool) -> BytesMut {
+/// The answer, and the size of its head as RFC 9114 §4.2.2 counts it.
+fn render(reply: &Reply, head_only: bool) -> (BytesMut, u64) {
     let mut out = BytesMut::with_capacity(512 + reply.body.len());
     let mut head = HeadWriter::answer(&mut out, reply.status);
     let date = httpdate::fmt_http_date(SystemTime::now());
@@ -166,10 +173,10 @@ fn render(reply: &Reply, head_only: bool) -> BytesMut {
         b"content-length",
         Decimal::of(reply.body.len() as u64).as_bytes(),
     );
-    head.finish();
+    let section = head.finish();
     if !head_only && !reply.body.is_empty() {
         push_data_header(&mut out, reply.body.len() as u64);
         out.extend_from_slice(reply.body.as_bytes());
     }
-    out
+    (out, section)
 }

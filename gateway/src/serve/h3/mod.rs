@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use wire::h3::{Code, ControlStream, Error, PeerStreams, Settings, Side, push_goaway};
 
 use self::request::Spare;
-use self::streams::Wishes;
+use self::streams::Said;
 use super::DRAIN_GRACE;
 use super::leg::Visitor;
 use crate::quic::wire_code;
@@ -75,7 +75,8 @@ pub(crate) async fn serve_http3(worker: &Rc<Worker>, client: Http3Client) {
         connection,
         peer_streams: RefCell::new(PeerStreams::new(Side::Server)),
         control: RefCell::new(ControlStream::new(Side::Server)),
-        wishes: RefCell::default(),
+        said: Rc::default(),
+        opened: Cell::new(0),
         arena: RefCell::default(),
         spares: RefCell::default(),
         open: Cell::new(0),
@@ -112,8 +113,10 @@ struct Shared {
     connection: Connection,
     peer_streams: RefCell<PeerStreams>,
     control: RefCell<ControlStream>,
-    /// In which order the client wants its answers.
-    wishes: RefCell<Wishes>,
+    /// What the client said of the answers that it wants.
+    said: Rc<Said>,
+    /// The number of the request stream behind the last that came.
+    opened: Cell<u64>,
     /// The memory of decoded heads.
     arena: RefCell<BytesMut>,
     /// What requests that are over leave to those that come.
@@ -170,12 +173,13 @@ impl Shared {
                         Ok(stream) => stream,
                         Err(error) => return error,
                     };
+                    self.opened.set(u64::from(send.id()) + 4);
                     if leaving {
                         // RFC 9114 §5.2: it may be sent again, on another connection.
                         request::reject(self, send, receive);
                         continue;
                     }
-                    next = u64::from(send.id()) + 4;
+                    next = self.opened.get();
                     self.open.set(self.open.get() + 1);
                     self.control.borrow_mut().note_request();
                     spawn_local(request::serve(Rc::clone(self), send, receive));

@@ -31,7 +31,7 @@ pub(super) struct Spare {
 
 /// Turns a request away that came too late, unread.
 pub(super) fn reject(shared: &Shared, send: SendStream, receive: RecvStream) {
-    let mut writer = Writer::new(send);
+    let mut writer = Writer::new(send, &shared.said);
     let mut reader = Reader::new(receive, 0);
     writer.reset(Code::RequestRejected);
     reader.stop(Code::RequestRejected);
@@ -55,7 +55,7 @@ pub(super) async fn serve(shared: Rc<Shared>, send: SendStream, receive: RecvStr
     let reader = Reader::new(receive, shared.max_section());
     let mut exchange = Exchange {
         visitor: Rc::clone(&shared.visitor),
-        stream: Stream::new(reader, Writer::new(send)),
+        stream: Stream::new(reader, Writer::new(send, &shared.said)),
         timer,
         buffer: BytesMut::new(),
         account: Account::default(),
@@ -147,8 +147,7 @@ async fn request(shared: &Shared, exchange: &mut Exchange, id: &str) {
         }
     };
     let writer = exchange.stream.writer.get_mut();
-    let wish = shared.wishes.borrow_mut().take(writer.id());
-    writer.prioritise(wish.unwrap_or(priority));
+    writer.prioritise(priority);
     let reader = exchange.stream.reader.get_mut();
     if message.websocket {
         reader.tunnel();

@@ -1,5 +1,6 @@
 //! The client's unidirectional streams (RFC 9114 §6.2), and what it says on them.
 
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -12,20 +13,53 @@ use wire::h3::{
 use super::Shared;
 use crate::quic::wire_code;
 
-/// In which order a client wants its answers, as far as it said so before they began (RFC 9218 §7.1).
-#[derive(Debug, Default)]
-pub(super) struct Wishes(HashMap<u64, Priority>);
+/// What a client says of the answers that it wants.
+#[derive(Debug)]
+pub(super) struct Said {
+    /// The largest head that it takes, as RFC 9114 §4.2.2 counts it.
+    max_section: Cell<u64>,
+    /// In which order it wants answers (RFC 9218 §7.1), until those hear of it.
+    wishes: RefCell<HashMap<u64, Priority>>,
+    /// How many wishes there were.
+    wished: Cell<u64>,
+}
 
-impl Wishes {
-    /// Takes what was said of a request's answer.
-    pub(super) fn take(&mut self, stream: u64) -> Option<Priority> {
-        self.0.remove(&stream)
+impl Said {
+    /// The largest head that the client takes.
+    pub(super) fn max_section(&self) -> u64 {
+        self.max_section.get()
     }
 
-    /// Notes a wish. What is said of more streams than anybody has open is passed over: a hint may be.
-    fn note(&mut self, stream: u64, priority: Priority) {
-        if self.0.len() < MOST_WISHES || self.0.contains_key(&stream) {
-            self.0.insert(stream, priority);
+    /// How many wishes there were: only if it has changed there may be a new one.
+    pub(super) fn wished(&self) -> u64 {
+        self.wished.get()
+    }
+
+    /// Takes what was said of a request's answer.
+    pub(super) fn take(&self, stream: u64) -> Option<Priority> {
+        self.wishes.borrow_mut().remove(&stream)
+    }
+
+    /// Notes a wish. Those for answers that are over stay until there is no room, and so may those that
+    /// were not heard of yet: where too much is said, a hint is lost.
+    fn wish(&self, stream: u64, priority: Priority, opened: u64) {
+        let mut wishes = self.wishes.borrow_mut();
+        if wishes.len() >= MOST_WISHES && !wishes.contains_key(&stream) {
+            wishes.retain(|stream, _| *stream >= opened);
+        }
+        if wishes.len() < MOST_WISHES || wishes.contains_key(&stream) {
+            wishes.insert(stream, priority);
+            self.wished.set(self.wished.get() + 1);
+        }
+    }
+}
+
+impl Default for Said {
+    fn default() -> Self {
+        Self {
+            max_section: Cell::new(u64::MAX),
+            wishes: RefCell::default(),
+            wished: Cell::new(0),
         }
     }
 }
@@ -102,11 +136,22 @@ fn control(shared: &Shared, bytes: &mut Bytes) -> Result<(), Error> {
         match control.read(bytes)? {
             Control::NeedMore => return Ok(()),
             Control::Priority { stream, priority } => {
-                shared.wishes.borrow_mut().note(stream, priority);
+                let opened = shared.opened.get();
+                if stream >= opened + 4 * u64::from(shared.visitor.front.limits.http3_streams) {
+                    // RFC 9218 §7.2: more streams than these were never allowed.
+                    return Err(Error::Connection {
+                        code: Code::IdError,
+                        why: "a priority for a stream beyond the limit",
+                    });
+                }
+                shared.said.wish(stream, priority, opened);
             }
-            // A client that goes away takes no pushes, and gets none. Of its settings none matters to
-            // answers that are never pushed, and whose heads are no larger than HTTP/1.1's.
-            Control::GoAway(_) | Control::Settings(_) => {}
+            Control::Settings(settings) => {
+                let max_section = settings.max_field_section_size.unwrap_or(u64::MAX);
+                shared.said.max_section.set(max_section);
+            }
+            // A client that goes away takes no pushes, and gets none.
+            Control::GoAway(_) => {}
         }
     }
 }

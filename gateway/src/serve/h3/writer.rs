@@ -3,11 +3,13 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
+use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 use quinn::SendStream;
 use wire::h3::{Code, Priority, push_data_header};
 
+use super::streams::Said;
 use crate::quic::{COPIED, wire_code};
 use crate::serve::leg::Sink;
 
@@ -16,26 +18,48 @@ use crate::serve::leg::Sink;
 #[derive(Debug)]
 pub(super) struct Writer {
     stream: SendStream,
+    said: Rc<Said>,
+    /// How many wishes had been there when it last looked for its own.
+    wished: u64,
     /// Neither more nor less can be said: it has ended, or was reset.
     over: bool,
 }
 
 impl Writer {
-    pub(super) fn new(stream: SendStream) -> Self {
+    /// For an answer to a client that says what it wants of answers.
+    pub(super) fn new(stream: SendStream, said: &Rc<Said>) -> Self {
         Self {
             stream,
+            said: Rc::clone(said),
+            wished: 0,
             over: false,
         }
     }
 
-    /// The stream's number.
-    pub(super) fn id(&self) -> u64 {
-        self.stream.id().into()
+    /// The largest head that the client takes.
+    pub(super) fn max_section(&self) -> u64 {
+        self.said.max_section()
     }
 
-    /// Sets the answer's place among others (RFC 9218 §4.1): quinn sends the highest first, and lets
-    /// those of one priority share.
-    pub(super) fn prioritise(&self, priority: Priority) {
+    /// Sets the answer's place among others as its request wants it (RFC 9218 §5). What the client says
+    /// of it on its control stream goes before, whenever it comes (§7.1).
+    pub(super) fn prioritise(&mut self, priority: Priority) {
+        self.set_priority(priority);
+        self.listen();
+    }
+
+    /// Hears what the client said of this answer since it last looked.
+    fn listen(&mut self) {
+        let wished = self.said.wished();
+        if std::mem::replace(&mut self.wished, wished) != wished
+            && let Some(priority) = self.said.take(self.stream.id().into())
+        {
+            self.set_priority(priority);
+        }
+    }
+
+    /// RFC 9218 §4.1: quinn sends the highest first, and lets those of one priority share.
+    fn set_priority(&self, priority: Priority) {
         // It fails only once the stream is over.
         let _ = self.stream.set_priority(-i32::from(priority.urgency));
     }
@@ -51,6 +75,7 @@ impl Writer {
 
     /// Writes what fits of `queue`, and removes it there; how many bytes that were.
     pub(super) async fn write_some(&mut self, queue: &mut Queue) -> io::Result<usize> {
+        self.listen();
         queue.seal();
         let pieces = queue.pieces.make_contiguous();
         let written = self.stream.write_chunks(pieces).await?;
