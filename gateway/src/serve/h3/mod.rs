@@ -12,6 +12,7 @@ mod writer;
 use std::cell::{Cell, RefCell};
 use std::future::pending;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -77,6 +78,7 @@ pub(crate) async fn serve_http3(worker: &Rc<Worker>, client: Http3Client) {
         control: RefCell::new(ControlStream::new(Side::Server)),
         said: Rc::default(),
         opened: Cell::new(0),
+        useless: Cell::new(0),
         arena: RefCell::default(),
         spares: RefCell::default(),
         open: Cell::new(0),
@@ -117,6 +119,8 @@ struct Shared {
     said: Rc<Said>,
     /// The number of the request stream behind the last that came.
     opened: Cell<u64>,
+    /// Streams of no use since the last request.
+    useless: Cell<u32>,
     /// The memory of decoded heads.
     arena: RefCell<BytesMut>,
     /// What requests that are over leave to those that come.
@@ -149,6 +153,9 @@ impl Shared {
         // The number of the request that comes next.
         let mut next = 0;
         let mut leaving = false;
+        let mut stopped = pin!(control.stopped());
+        // Whether that was heard.
+        let mut told = false;
         // Since when there is no request, if there is none.
         let mut idle_since = Some(Instant::now());
         loop {
@@ -181,6 +188,7 @@ impl Shared {
                     }
                     next = self.opened.get();
                     self.open.set(self.open.get() + 1);
+                    self.useless.set(0);
                     self.control.borrow_mut().note_request();
                     spawn_local(request::serve(Rc::clone(self), send, receive));
                 }
@@ -188,6 +196,13 @@ impl Shared {
                     Ok(stream) => drop(spawn_local(streams::read(Rc::clone(self), stream))),
                     Err(error) => return error,
                 },
+                stopped = &mut stopped, if !told => {
+                    told = true;
+                    // Else the connection is over, which is seen above.
+                    if let Ok(Some(_)) = stopped {
+                        self.control_stopped();
+                    }
+                }
                 () = self.changed.notified() => {}
                 () = until(over) => self.end(Code::NoError, ""),
                 () = timer.expired(), if idle_since.is_some() && !leaving => {
@@ -220,9 +235,22 @@ impl Shared {
         if let Err(error) = stream.write_chunk(bytes.freeze()).await {
             tracing::debug!(%error, "a client hears nothing of its connection");
             if let quinn::WriteError::Stopped(_) = error {
-                // RFC 9114 §6.2.1: neither side may do without it.
-                self.end(Code::ClosedCriticalStream, "the control stream was stopped");
+                self.control_stopped();
             }
+        }
+    }
+
+    /// RFC 9114 §6.2.1: neither side may do without it.
+    fn control_stopped(&self) {
+        self.end(Code::ClosedCriticalStream, "the control stream was stopped");
+    }
+
+    /// Notes a unidirectional stream that is of no use. Some are in order (RFC 9114 §6.2.3), and any
+    /// number of them costs work for nothing (§10.5).
+    fn note_useless_stream(&self) {
+        self.useless.set(self.useless.get() + 1);
+        if self.useless.get() > MOST_USELESS {
+            self.end(Code::ExcessiveLoad, "too many streams of no use");
         }
     }
 
@@ -245,10 +273,11 @@ impl Shared {
     }
 
     /// Notes how a request ended. A client that gives up nearly all that it begins makes work without
-    /// end for nothing (rapid reset), and is told so.
-    fn ended(&self, cancelled: bool) {
+    /// end for nothing (rapid reset), and is told so; and so is one that has us break off what it began,
+    /// by its faults.
+    fn ended(&self, given_up: bool) {
         let count = self.cancelled.get();
-        let count = match cancelled {
+        let count = match given_up {
             true => count + 1,
             false => count.saturating_sub(1),
         };
@@ -281,3 +310,6 @@ async fn until(time: Option<Instant>) {
 /// Requests that a client may give up more than it lets us answer. A page with hundreds of pictures
 /// that somebody scrolls through stays below.
 const MOST_CANCELLED: u32 = 256;
+
+/// Unidirectional streams of no use between two requests.
+const MOST_USELESS: u32 = 64;

@@ -73,7 +73,8 @@ pub(super) async fn serve(shared: Rc<Shared>, send: SendStream, receive: RecvStr
         ..
     } = exchange;
     let reader = stream.reader.get_mut();
-    if let Some(fault) = reader.fault() {
+    let fault = reader.fault();
+    if let Some(fault) = fault {
         shared.fault(&fault);
     }
     // Whatever is left of it: the answer is whole, and nobody will read more.
@@ -91,7 +92,7 @@ pub(super) async fn serve(shared: Rc<Shared>, send: SendStream, receive: RecvStr
         spares.push(Spare { timer, id });
     }
     drop(spares);
-    shared.ended(cancelled);
+    shared.ended(cancelled || fault.is_some());
 }
 
 async fn request(shared: &Shared, exchange: &mut Exchange, id: &str) {

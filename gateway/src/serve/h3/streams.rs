@@ -76,14 +76,16 @@ pub(super) async fn read(shared: Rc<Shared>, mut stream: RecvStream) {
                     if let Err(error) = stream.stop(wire_code(Code::StreamCreationError)) {
                         tracing::debug!(%error, "a stream has ended by itself");
                     }
-                    return;
+                    return shared.note_useless_stream();
                 }
                 Err(error) => return shared.fault(&error),
             },
             // RFC 9114 §6.2.1, RFC 9204 §4.2: none of those that are known may end.
             Ok(None) | Err(ReadError::Reset(_)) => {
-                if reader.is_critical() {
-                    shared.end(Code::ClosedCriticalStream, "a critical stream was closed");
+                match reader.is_critical() {
+                    true => shared.end(Code::ClosedCriticalStream, "a critical stream was closed"),
+                    // It may end before it has said what it is (RFC 9114 §6.2).
+                    false => shared.note_useless_stream(),
                 }
                 return;
             }
