@@ -81,7 +81,8 @@ pub(super) async fn serve(shared: Rc<Shared>, send: SendStream, receive: RecvStr
     reader.stop(Code::NoError);
     if let Some(cells) = shared.cells() {
         if cancelled {
-            cells.reset_by_client(Code::RequestCancelled.value());
+            let code = reader.reset();
+            cells.reset_by_client(code.unwrap_or(Code::RequestCancelled.value()));
         } else if let Some(code) = broken {
             cells.reset_by_gateway(code);
         }

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
-use quinn::{ReadError, RecvStream};
+use quinn::{ReadError, RecvStream, VarInt};
 use wire::h1::{Body, Chunked};
 use wire::h3::{Code, DataCount, Error, Event, Message, SectionError, Side, check_trailers};
 
@@ -31,6 +31,8 @@ pub(super) struct Reader {
     stopped: bool,
     /// What was wrong with what came.
     fault: Option<Error>,
+    /// With which code the client broke it off.
+    reset: Option<VarInt>,
 }
 
 /// What a head was.
@@ -62,6 +64,7 @@ impl Reader {
             ended: false,
             stopped: false,
             fault: None,
+            reset: None,
         }
     }
 
@@ -168,6 +171,9 @@ impl Reader {
             Ok(None) => self.ended = true,
             Err(error) => {
                 self.stopped = true;
+                if let ReadError::Reset(code) = error {
+                    self.reset = Some(code);
+                }
                 return Poll::Ready(Err(error));
             }
         }
@@ -189,10 +195,23 @@ impl Reader {
         self.fault
     }
 
+    /// With which code the client broke it off, if it did and that came before it was stopped.
+    pub(super) fn reset(&self) -> Option<u64> {
+        self.reset.map(VarInt::into_inner)
+    }
+
     /// Reads nothing more, unless all has come.
     pub(super) fn stop(&mut self, code: Code) {
         if !self.ended && !self.stopped {
             self.stopped = true;
+            {
+                let reset = pin!(self.stream.received_reset());
+                // Only what came already is of interest.
+                if let Poll::Ready(Ok(reset)) = reset.poll(&mut Context::from_waker(Waker::noop()))
+                {
+                    self.reset = reset;
+                }
+            }
             // It fails if the client has ended the stream meanwhile, which is as well.
             let _ = self.stream.stop(wire_code(code));
         }
