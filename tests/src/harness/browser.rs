@@ -18,8 +18,14 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Starts one that reaches `host` at `address`, port 443 included, and accepts that leaf.
+    /// Starts one that reaches `host` at `address`, port 443 included, and accepts that leaf. It does
+    /// not speak HTTP/3.
     pub fn start(host: &str, address: SocketAddr, leaf: &Leaf) -> Self {
+        Self::start_with(host, address, leaf, &["--disable-quic"])
+    }
+
+    /// As [`Browser::start`], with further arguments in the place of the one that forbids HTTP/3.
+    pub fn start_with(host: &str, address: SocketAddr, leaf: &Leaf, more: &[&str]) -> Self {
         let dir = Dir::new();
         let chromium = tool("chromium");
         let log = dir.path().join("chromedriver.log");
@@ -44,12 +50,11 @@ impl Browser {
         });
         browser.address.set_port(port);
         let profile = browser.dir.path().join("profile");
-        let arguments = [
+        let mut arguments = vec![
             "--headless".to_owned(),
             "--no-sandbox".to_owned(),
             "--disable-gpu".to_owned(),
             "--disable-dev-shm-usage".to_owned(),
-            "--disable-quic".to_owned(),
             "--no-first-run".to_owned(),
             "--disable-background-networking".to_owned(),
             "--disable-component-update".to_owned(),
@@ -63,6 +68,7 @@ impl Browser {
                 leaf.spki_sha256()
             ),
         ];
+        arguments.extend(more.iter().map(|&argument| argument.to_owned()));
         let options = json!({"binary": chromium, "args": arguments});
         let wanted = json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}});
         let session = browser.call("POST", "/session", Some(&wanted));

@@ -20,7 +20,7 @@ fn aioquic_is_served() {
             }
         }
     });
-    run(&gateway(&backend), "exchanges");
+    run(&gateway(&backend), "http3.py", "exchanges");
     let requests = backend.take();
     assert_eq!(requests.len(), 104);
     for request in requests {
@@ -36,15 +36,16 @@ fn aioquic_talks_over_a_websocket() {
         .pool(Pool::plain("connect", double.connect.unwrap()))
         .app(App::connect())
         .start();
-    run(&gateway, "websocket");
+    run(&gateway, "http3.py", "websocket");
     let ended = "connect_gateway_tunnels_ended_total";
     gateway.counted(ended, &[("reason", "closed")], 1.0);
 }
 
+/// Runs a script of `tests/clients`, which does something of what it can.
 #[track_caller]
-fn run(gateway: &Gateway, what: &str) {
+pub(crate) fn run(gateway: &Gateway, script: &str, what: &str) {
     let output = Command::new(python())
-        .arg(workspace().join("tests/clients/http3.py"))
+        .arg(workspace().join("tests/clients").join(script))
         .env("H3_WHAT", what)
         .env("H3_HOST", CONNECT)
         .env("H3_PORT", gateway.address().port().to_string())

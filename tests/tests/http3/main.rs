@@ -8,7 +8,10 @@
 )]
 
 mod bounds;
+mod browsers;
+mod curl;
 mod exchanges;
+mod h3_crate;
 mod libraries;
 
 use gateway_tests::harness::{Backend, Gateway, Setup};
