@@ -138,7 +138,8 @@ impl Http3 {
         self.try_open().expect("the connection is open")
     }
 
-    fn try_open(&self) -> Option<Http3Stream<'_>> {
+    /// As [`Http3::open`]; none if the connection is over.
+    pub fn try_open(&self) -> Option<Http3Stream<'_>> {
         let connection = self.connection.clone();
         let opened = self.wait("a stream may be opened", async move {
             connection.open_bi().await.ok()
@@ -186,6 +187,29 @@ impl Http3 {
             stream.write_all(&bytes).await.unwrap();
             stream
         })
+    }
+
+    /// Opens a unidirectional stream that says this and ends; false if the connection is over.
+    pub fn try_say(&self, bytes: &[u8]) -> bool {
+        let connection = self.connection.clone();
+        let bytes = bytes.to_vec();
+        let said = self.wait("a unidirectional stream may be opened", async move {
+            let mut stream = connection.open_uni().await.ok()?;
+            // The gateway may want nothing of it.
+            let _stopped = stream.write_all(&bytes).await;
+            let _stopped = stream.finish();
+            Some(())
+        });
+        said.is_some()
+    }
+
+    /// Writes to a stream of this connection, if the gateway still takes it.
+    pub fn write(&self, stream: &mut SendStream, bytes: &[u8]) -> Result<(), quinn::WriteError> {
+        let write = stream.write_all(bytes);
+        let written = self
+            .runtime
+            .block_on(async { timeout(poll::patience(), write).await });
+        written.expect("the stream takes bytes, or is broken off")
     }
 
     /// Waits until the gateway closes the connection: with which code of HTTP/3.
@@ -250,12 +274,7 @@ impl Http3Stream<'_> {
 
     /// Sends any bytes, if the gateway still takes them.
     pub fn try_send_raw(&mut self, bytes: &[u8]) -> Result<(), quinn::WriteError> {
-        let write = self.send.write_all(bytes);
-        let written = self
-            .client
-            .runtime
-            .block_on(async { timeout(poll::patience(), write).await });
-        written.expect("the stream takes bytes, or is broken off")
+        self.client.write(&mut self.send, bytes)
     }
 
     /// Begins a DATA frame of that length; what follows is its payload.
@@ -292,9 +311,20 @@ impl Http3Stream<'_> {
     }
 
     /// Gives the request up.
-    pub fn cancel(mut self) {
-        let code = VarInt::from_u32(0x10c);
+    pub fn cancel(self) {
+        self.cancel_with(0x10c);
+    }
+
+    /// As [`Http3Stream::cancel`], with another code than H3_REQUEST_CANCELLED.
+    pub fn cancel_with(mut self, code: u32) {
+        let code = VarInt::from_u32(code);
         self.send.reset(code).expect("a stream that is open");
+        self.receive.stop(code).expect("a stream that is open");
+    }
+
+    /// Wants no answer.
+    pub fn stop(&mut self) {
+        let code = VarInt::from_u32(0x10c);
         self.receive.stop(code).expect("a stream that is open");
     }
 
@@ -402,6 +432,39 @@ impl Http3Stream<'_> {
                         });
                     }
                 },
+            }
+        }
+    }
+
+    /// Reads the head of an answer whose body is to be read in pieces, by [`Http3Stream::piece`].
+    #[track_caller]
+    pub fn status(&mut self) -> u16 {
+        loop {
+            match self.message.read(&mut self.pending).expect("good frames") {
+                Event::Head(section) => return self.head(&section).0,
+                Event::NeedMore => match self.read() {
+                    Ok(Some(bytes)) => self.pending = bytes,
+                    other => panic!("no answer: {other:?}"),
+                },
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Reads some payload of an answer; none at its end.
+    #[track_caller]
+    pub fn piece(&mut self) -> Option<Bytes> {
+        loop {
+            match self.message.read(&mut self.pending).expect("good frames") {
+                Event::Data(data) => return Some(data),
+                Event::NeedMore => match self.read().expect("a whole answer") {
+                    Some(bytes) => self.pending = bytes,
+                    None => {
+                        self.message.end().expect("a whole message");
+                        return None;
+                    }
+                },
+                other => panic!("{other:?}"),
             }
         }
     }

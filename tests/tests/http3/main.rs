@@ -7,12 +7,19 @@
     reason = "tests"
 )]
 
+mod bombs;
 mod bounds;
 mod browsers;
+mod bystander;
 mod curl;
 mod exchanges;
+mod floods;
 mod h3_crate;
+mod large;
 mod libraries;
+mod pressure;
+mod said;
+mod storms;
 
 use gateway_tests::harness::{Backend, Gateway, Setup};
 
@@ -39,3 +46,6 @@ const REQUEST_INCOMPLETE: u64 = 0x10d;
 const MESSAGE_ERROR: u64 = 0x10e;
 const QPACK_DECOMPRESSION_FAILED: u64 = 0x200;
 const QPACK_ENCODER_STREAM_ERROR: u64 = 0x201;
+const QPACK_DECODER_STREAM_ERROR: u64 = 0x202;
+
+const MIB: u64 = 1024 * 1024;
