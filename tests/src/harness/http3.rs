@@ -1,7 +1,7 @@
 //! A client that speaks HTTP/3, on quinn and the gateway's own codec: good requests, and anything
 //! else on any stream.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use super::{Request, poll};
 /// A connection.
 pub struct Http3 {
     runtime: Runtime,
+    endpoint: Endpoint,
     connection: Connection,
     /// Kept open, as a control stream must be.
     control: Mutex<Option<SendStream>>,
@@ -70,24 +71,34 @@ impl Http3 {
         tls: rustls::ClientConfig,
         host: &str,
     ) -> Result<Self, ConnectionError> {
+        Self::quiet_with(address, tls, host, TransportConfig::default())
+    }
+
+    /// As [`Http3::quiet`], with windows of one's own.
+    pub fn quiet_with(
+        address: SocketAddr,
+        tls: rustls::ClientConfig,
+        host: &str,
+        mut transport: TransportConfig,
+    ) -> Result<Self, ConnectionError> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
         let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
-        let mut transport = TransportConfig::default();
         transport.max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(120_000))));
         config.transport_config(Arc::new(transport));
-        let connecting = runtime.block_on(async {
+        let (endpoint, connecting) = runtime.block_on(async {
             let any = SocketAddr::new(address.ip(), 0);
             let endpoint = Endpoint::client(any).unwrap();
             let connecting = endpoint.connect_with(config, address, host).unwrap();
-            timeout(poll::patience(), connecting).await
+            (endpoint, timeout(poll::patience(), connecting).await)
         });
         let connection = connecting.expect("the handshake ends")?;
         Ok(Self {
             runtime,
+            endpoint,
             connection,
             control: Mutex::new(None),
         })
@@ -96,6 +107,14 @@ impl Http3 {
     /// The connection beneath.
     pub fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// Moves to another address of this host (RFC 9000 §9).
+    #[track_caller]
+    pub fn move_to(&self, address: IpAddr) {
+        let _entered = self.runtime.enter();
+        let socket = UdpSocket::bind((address, 0)).unwrap();
+        self.endpoint.rebind(socket).unwrap();
     }
 
     /// Sends a request and reads its answer.

@@ -15,6 +15,7 @@ mod curl;
 mod exchanges;
 mod floods;
 mod h3_crate;
+mod hostile;
 mod large;
 mod libraries;
 mod pressure;

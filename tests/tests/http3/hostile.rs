@@ -1,0 +1,45 @@
+//! Clients and back-ends that know the protocol, and mean no good.
+
+use gateway_tests::harness::{ALICE, Backend, Request};
+use quinn::VarInt;
+
+use crate::{NO_ERROR, gateway, setup};
+
+#[test]
+fn a_client_that_moves_is_who_it_was() {
+    let backend = Backend::recording();
+    let gateway = setup(&backend).line("gateway", "workers = 1").start();
+    let client = gateway.http3();
+    client.ask(&Request::get("/").by(&ALICE)).expect(200);
+    client.move_to("127.0.0.2".parse().unwrap());
+    for _ in 0..3 {
+        client.ask(&Request::get("/").by(&ALICE)).expect(200);
+    }
+    for received in backend.take() {
+        assert_eq!(received.field("x-forwarded-for"), Some("127.0.0.1"));
+        assert_eq!(received.field("x-real-ip"), Some("127.0.0.1"));
+    }
+}
+
+#[test]
+fn an_early_answer_is_whole() {
+    let backend = Backend::scripted(|conn| {
+        let Some(_) = conn.head() else { return };
+        conn.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 300000\r\nConnection: close\r\n\r\n");
+        conn.send(&[b'x'; 300_000]);
+        conn.read_out();
+    });
+    let gateway = gateway(&backend);
+    let client = gateway.http3();
+    let request = Request::new("POST", "/").by(&ALICE);
+    for _ in 0..20 {
+        let mut stream = client.begin(&request);
+        stream.begin_data(1 << 30);
+        let _ = stream.try_send_raw(&[b'y'; 400_000]);
+        let answer = stream.read_answer().unwrap().expect(413);
+        assert_eq!(answer.body.len(), 300_000);
+        let stopped = stream.send.stopped();
+        let code = client.wait("the upload is stopped", stopped).unwrap();
+        assert_eq!(code.map(VarInt::into_inner), Some(NO_ERROR));
+    }
+}
