@@ -77,6 +77,8 @@ impl<D: Download> Answerer<'_, '_, D> {
                 100 => {}
                 101 => return self.upgrade(&answer).await,
                 102..=199 => self.interim(&answer).await?,
+                // The back-end knows of no WebSocket here, and its page would be taken for one.
+                200..=299 if websocket && D::OPENS_BY_SUCCESS => return Err(no_upgrade()),
                 _ => return self.finish(answer).await,
             }
             self.worker.recycle(answer.head.recycle());
@@ -211,6 +213,11 @@ impl<D: Download> Answerer<'_, '_, D> {
 
 fn bad_answer(why: &str) -> AnswerError {
     let detail = format!("the back-end's answer is not strict HTTP: {why}");
+    AnswerError::Upstream(UpstreamError::new(Fault::BadAnswer, detail))
+}
+
+fn no_upgrade() -> AnswerError {
+    let detail = "it answers a WebSocket's handshake by a success, and does not upgrade";
     AnswerError::Upstream(UpstreamError::new(Fault::BadAnswer, detail))
 }
 

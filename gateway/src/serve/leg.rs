@@ -167,6 +167,9 @@ pub(super) trait Download {
     /// Whether a client of this protocol is told of HTTP/3, where there is it.
     const ANNOUNCES: bool;
 
+    /// Whether what opens a WebSocket is any success (RFC 9220 §3), and not the status 101 alone.
+    const OPENS_BY_SUCCESS: bool;
+
     /// Whether [`Download::gone`] is asked at all times, because the upload cannot tell.
     const TELLS: bool;
 

@@ -1,6 +1,6 @@
 //! Clients and back-ends that know the protocol, and mean no good.
 
-use gateway_tests::harness::{ALICE, Backend, Request};
+use gateway_tests::harness::{ALICE, Backend, HANDSHAKE, Request};
 use quinn::VarInt;
 
 use crate::{NO_ERROR, gateway, setup};
@@ -42,4 +42,35 @@ fn an_early_answer_is_whole() {
         let code = client.wait("the upload is stopped", stopped).unwrap();
         assert_eq!(code.map(VarInt::into_inner), Some(NO_ERROR));
     }
+}
+
+#[test]
+fn only_an_upgrade_opens_a_tunnel() {
+    let backend = Backend::scripted(|conn| {
+        while let Some(request) = conn.request() {
+            let answer = match request.target.as_str() {
+                "/ok" => "200 OK\r\nContent-Length: 5\r\n\r\nhello",
+                "/partial" => "206 Partial Content\r\nContent-Length: 5\r\n\r\nhello",
+                "/empty" => "204 No Content\r\n\r\n",
+                _ => "404 Not Found\r\nContent-Length: 5\r\n\r\nhello",
+            };
+            conn.send(format!("HTTP/1.1 {answer}").as_bytes());
+        }
+    });
+    let gateway = gateway(&backend);
+    let client = gateway.http3();
+    for (target, status) in [
+        ("/ok", 502),
+        ("/partial", 502),
+        ("/empty", 502),
+        ("/refused", 404),
+    ] {
+        let request = Request::get(target).by(&ALICE).fields(HANDSHAKE);
+        let answer = client.begin(&request).read_answer().unwrap();
+        assert_eq!(answer.status, status, "{target}: {answer:?}");
+        client.ask(&Request::get("/ok").by(&ALICE)).expect(200);
+    }
+    // By HTTP/1.1 no answer but a 101 looks like one.
+    let request = Request::get("/ok").by(&ALICE).fields(HANDSHAKE);
+    gateway.ask(&request).expect(200);
 }

@@ -32,6 +32,7 @@ impl<'a> Download for Down<'a> {
         Self: 's;
 
     const ANNOUNCES: bool = true;
+    const OPENS_BY_SUCCESS: bool = false;
     const TELLS: bool = false;
 
     fn gone(&self) -> impl Future<Output = ()> + use<'a> {

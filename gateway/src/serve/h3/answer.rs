@@ -29,6 +29,7 @@ impl<'a> Download for Down<'a> {
         Self: 's;
 
     const ANNOUNCES: bool = false;
+    const OPENS_BY_SUCCESS: bool = true;
     const TELLS: bool = true;
 
     fn gone(&self) -> impl Future<Output = ()> + use<'a> {
