@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use policy::{Fault, Forward, KeptAnswer};
 use wire::h1::{Answer, AnswerBody, HeadEnd, Request, parse_answer};
 
-use super::body::{Flow, FlowError};
+use super::body::{Flow, FlowError, watched};
 use super::h1::{Decoder, Received};
 use super::leg::{Download, TooLarge};
 use super::progress::Progress;
@@ -129,7 +129,8 @@ impl<D: Download> Answerer<'_, '_, D> {
     /// Passes an interim answer on (RFC 9110 §15.2).
     async fn interim(&mut self, answer: &Answer) -> Result<(), AnswerError> {
         let kept = self.kept(answer);
-        let written = self.client.interim(answer, &kept).await;
+        let written = self.client.interim(answer, &kept);
+        let written = watched(self.progress, &self.progress.down, written).await;
         written.map_err(AnswerError::Client)?;
         self.progress.touch();
         Ok(())
@@ -140,7 +141,8 @@ impl<D: Download> Answerer<'_, '_, D> {
         self.report.begun(101);
         self.progress.down.accepted.set(true);
         let own = self.forward.own_fields(&self.worker.shared.policy, false);
-        let written = self.client.upgrade(answer, &kept, &own).await;
+        let written = self.client.upgrade(answer, &kept, &own);
+        let written = watched(self.progress, &self.progress.down, written).await;
         if let Err(TooLarge) = written.map_err(AnswerError::Client)? {
             self.progress.down.accepted.set(false);
             return Err(AnswerError::TooLarge);

@@ -128,11 +128,11 @@ impl<S: Source, K: Sink> Flow<'_, S, K> {
 }
 
 /// Notes while the receiver makes us wait.
-async fn watched(
+pub(super) async fn watched<T>(
     progress: &Progress<'_>,
     side: &Side,
-    work: impl Future<Output = io::Result<()>>,
-) -> io::Result<()> {
+    work: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
     let mut work = pin!(work);
     poll_fn(|cx| {
         let polled = work.as_mut().poll(cx);

@@ -1,7 +1,10 @@
 //! Clients and back-ends that know the protocol, and mean no good.
 
-use gateway_tests::harness::{ALICE, Backend, HANDSHAKE, Request};
-use quinn::VarInt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use gateway_tests::harness::{ALICE, Backend, CONNECT, HANDSHAKE, Http3, Request, SWITCHING, poll};
+use quinn::{TransportConfig, VarInt};
 
 use crate::{NO_ERROR, gateway, setup};
 
@@ -73,4 +76,36 @@ fn only_an_upgrade_opens_a_tunnel() {
     // By HTTP/1.1 no answer but a 101 looks like one.
     let request = Request::get("/ok").by(&ALICE).fields(HANDSHAKE);
     gateway.ask(&request).expect(200);
+}
+
+#[test]
+fn a_head_that_nobody_takes_holds_no_back_end() {
+    let gone = Arc::new(AtomicU64::new(0));
+    let counter = gone.clone();
+    let backend = Backend::scripted(move |conn| {
+        let Some(request) = conn.head() else { return };
+        if request.target == "/ws" {
+            conn.send(SWITCHING);
+        } else {
+            conn.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n");
+        }
+        conn.read_out();
+        counter.fetch_add(1, Ordering::SeqCst);
+    });
+    let gateway = setup(&backend).line("timeouts", "body = \"300ms\"").start();
+    let mut transport = TransportConfig::default();
+    // As much as the settings take, and no head.
+    transport.stream_receive_window(VarInt::from_u32(16));
+    let client =
+        Http3::quiet_with(gateway.address(), gateway.http3_tls(), CONNECT, transport).unwrap();
+    let mut hints = client.begin(&Request::get("/hints").by(&ALICE));
+    hints.finish();
+    poll::until("the back-end is left alone", || {
+        (gone.load(Ordering::SeqCst) == 1).then_some(())
+    });
+    let request = Request::get("/ws").by(&ALICE).fields(HANDSHAKE);
+    let _tunnel = client.begin(&request);
+    poll::until("the back-end is left alone", || {
+        (gone.load(Ordering::SeqCst) == 2).then_some(())
+    });
 }
