@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use gateway_tests::harness::{ALICE, Backend, CONNECT, HANDSHAKE, Http3, Request, SWITCHING, poll};
 use quinn::{TransportConfig, VarInt};
 
-use crate::{NO_ERROR, gateway, setup};
+use crate::{EXCESSIVE_LOAD, NO_ERROR, gateway, setup};
 
 #[test]
 fn a_client_that_moves_is_who_it_was() {
@@ -108,4 +108,33 @@ fn a_head_that_nobody_takes_holds_no_back_end() {
     poll::until("the back-end is left alone", || {
         (gone.load(Ordering::SeqCst) == 2).then_some(())
     });
+}
+
+#[test]
+fn broken_messages_are_given_up_requests() {
+    let backend = Backend::recording();
+    let gateway = gateway(&backend);
+    let bystander = gateway.http3();
+    bystander.ask(&Request::get("/").by(&ALICE)).expect(200);
+    let broken = Request::new("POST", "/").by(&ALICE);
+    let broken = broken.field("Content-Length", "1");
+    let client = gateway.http3();
+    for _ in 0..1000 {
+        let Some(mut stream) = client.try_begin(&broken) else {
+            break;
+        };
+        // A byte too many; or the connection is over.
+        let _ = stream.try_send_raw(&[0x00, 0x02, b'a', b'b']);
+    }
+    assert_eq!(client.closed(), EXCESSIVE_LOAD);
+    // Streams with nothing on them.
+    let client = gateway.http3();
+    for _ in 0..1000 {
+        let Some(mut stream) = client.try_open() else {
+            break;
+        };
+        let _ = stream.send.finish();
+    }
+    assert_eq!(client.closed(), EXCESSIVE_LOAD);
+    bystander.ask(&Request::get("/").by(&ALICE)).expect(200);
 }

@@ -127,7 +127,7 @@ struct Shared {
     spares: RefCell<Vec<Spare>>,
     /// Requests under way.
     open: Cell<usize>,
-    /// Requests that the client gave up, beyond those that were answered.
+    /// Requests that the client gave up or broke, beyond those that were answered.
     cancelled: Cell<u32>,
     /// Tells that a request has ended.
     changed: Notify,
