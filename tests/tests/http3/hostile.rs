@@ -138,3 +138,48 @@ fn broken_messages_are_given_up_requests() {
     assert_eq!(client.closed(), EXCESSIVE_LOAD);
     bystander.ask(&Request::get("/").by(&ALICE)).expect(200);
 }
+
+#[test]
+fn streams_of_no_use_are_bounded() {
+    let backend = Backend::recording();
+    let gateway = gateway(&backend);
+    let client = gateway.http3();
+    // One for each request is nobody's harm.
+    for _ in 0..300 {
+        drop(client.say(&[0x21]));
+        client.ask(&Request::get("/")).expect(401);
+    }
+    let connection = client.connection().clone();
+    client.wait("the flood ends", async move {
+        for _ in 0..2000 {
+            let Ok(mut stream) = connection.open_uni().await else {
+                return;
+            };
+            // They end at once, so that there is room for more.
+            let _ = stream.write_all(&[0x21]).await;
+        }
+    });
+    assert_eq!(client.closed(), EXCESSIVE_LOAD);
+}
+
+#[test]
+fn a_length_that_no_frame_has_is_refused() {
+    let backend = Backend::scripted(|conn| {
+        if let Some(request) = conn.request() {
+            let length = request.target.trim_start_matches('/');
+            // DATA with two bytes, if it is not the payload of a frame.
+            conn.send(
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n\0\x02no").as_bytes(),
+            );
+            conn.close();
+        }
+    });
+    let gateway = gateway(&backend);
+    let client = gateway.http3();
+    let ask = |length: u64| client.try_ask(&Request::get(&format!("/{length}")).by(&ALICE));
+    assert!(ask((1 << 62) - 1).is_err());
+    let answer = ask(1 << 62).unwrap();
+    answer.expect_json(502);
+    let answer = ask(4).unwrap();
+    assert_eq!(answer.expect(200).body, b"\0\x02no");
+}

@@ -28,7 +28,7 @@ pub enum AnswerBody {
     Chunked,
     /// No body, whatever the fields say: HEAD, 1xx, 204, 304.
     Empty,
-    /// `Content-Length`, possibly zero, below 2^63.
+    /// `Content-Length`, possibly zero, below 2^62.
     Length(u64),
     /// Until the connection ends.
     UntilClose,
@@ -71,6 +71,7 @@ pub fn parse_answer(
     let body = match framing {
         _ if bodiless || status == 304 || method == Method::Head => AnswerBody::Empty,
         Framing::Chunked => AnswerBody::Chunked,
+        Framing::Length(length) if length > MAX_LENGTH => return Err(HeadError::ContentLength),
         Framing::Length(length) => AnswerBody::Length(length),
         Framing::Unframed => AnswerBody::UntilClose,
     };
@@ -127,6 +128,9 @@ pub(crate) fn status_code(code: [u8; 3]) -> Option<u16> {
             .fold(0, |status, digit| status * 10 + u16::from(digit - b'0'))
     })
 }
+
+/// Of a body that comes: what a frame of HTTP/3 can hold (RFC 9000 §16).
+const MAX_LENGTH: u64 = (1 << 62) - 1;
 
 #[cfg(test)]
 mod tests {
@@ -191,6 +195,19 @@ mod tests {
                 expected,
                 "{line:?}"
             );
+        }
+    }
+
+    #[test]
+    fn no_body_is_longer_than_a_frame() {
+        for (method, length, expected) in [
+            (Method::Get, MAX_LENGTH, Ok(AnswerBody::Length(MAX_LENGTH))),
+            (Method::Get, MAX_LENGTH + 1, Err(HeadError::ContentLength)),
+            (Method::Head, MAX_LENGTH + 1, Ok(AnswerBody::Empty)),
+        ] {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}");
+            let parsed = parse(&head, method, false).map(|answer| answer.body);
+            assert_eq!(parsed, expected, "{method:?} {length}");
         }
     }
 
