@@ -1,7 +1,9 @@
 //! Clients and back-ends that know the protocol, and mean no good.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use gateway_tests::harness::{ALICE, Backend, CONNECT, HANDSHAKE, Http3, Request, SWITCHING, poll};
 use quinn::{TransportConfig, VarInt};
@@ -182,4 +184,84 @@ fn a_length_that_no_frame_has_is_refused() {
     answer.expect_json(502);
     let answer = ask(4).unwrap();
     assert_eq!(answer.expect(200).body, b"\0\x02no");
+}
+
+#[test]
+fn a_slow_network_gets_its_answer_also_in_a_drain() {
+    let backend = Backend::scripted(|conn| {
+        while conn.request().is_some() {
+            conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
+            conn.send(&[b'z'; 1_000_000]);
+        }
+    });
+    let mut gateway = gateway(&backend);
+    let network = Narrow::to(gateway.address(), 250_000);
+    let client = Http3::connect(network.address, gateway.http3_tls(), CONNECT);
+    let mut stream = client.begin(&Request::get("/").by(&ALICE));
+    stream.finish();
+    gateway.logged("the request", |line| line["path"] == "/");
+    gateway.terminate();
+    gateway.said(&["draining"]);
+    let answer = stream.read_answer().unwrap().expect(200);
+    assert_eq!(answer.body.len(), 1_000_000);
+    assert_eq!(client.closed(), NO_ERROR);
+    assert!(gateway.wait().success());
+}
+
+/// A network that carries so many bytes a second to the client.
+struct Narrow {
+    address: SocketAddr,
+    stop: Arc<AtomicBool>,
+}
+
+impl Narrow {
+    fn to(address: SocketAddr, rate: u64) -> Self {
+        let near = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let far = UdpSocket::bind("127.0.0.1:0").unwrap();
+        far.connect(address).unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let this = Self {
+            address: near.local_addr().unwrap(),
+            stop: stop.clone(),
+        };
+        let client = Arc::new(Mutex::new(None));
+        for socket in [&near, &far] {
+            socket
+                .set_read_timeout(Some(Duration::from_millis(20)))
+                .unwrap();
+        }
+        let (from, to, theirs, over) = (
+            near.try_clone().unwrap(),
+            far.try_clone().unwrap(),
+            client.clone(),
+            stop.clone(),
+        );
+        std::thread::spawn(move || {
+            let mut buffer = [0; 65536];
+            while !over.load(Ordering::SeqCst) {
+                if let Ok((length, sender)) = from.recv_from(&mut buffer) {
+                    *theirs.lock().unwrap() = Some(sender);
+                    let _ = to.send(&buffer[..length]);
+                }
+            }
+        });
+        std::thread::spawn(move || {
+            let mut buffer = [0; 65536];
+            while !stop.load(Ordering::SeqCst) {
+                let Ok(length) = far.recv(&mut buffer) else {
+                    continue;
+                };
+                std::thread::sleep(Duration::from_micros(length as u64 * 1_000_000 / rate));
+                let to = *client.lock().unwrap();
+                let _ = near.send_to(&buffer[..length], to.unwrap());
+            }
+        });
+        this
+    }
+}
+
+impl Drop for Narrow {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+    }
 }

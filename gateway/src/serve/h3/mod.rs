@@ -158,6 +158,8 @@ impl Shared {
         let mut told = false;
         // Since when there is no request, if there is none.
         let mut idle_since = Some(Instant::now());
+        // How many STREAM frames had been sent when the end was looked for.
+        let mut sent = None;
         loop {
             match (self.open.get(), idle_since) {
                 (0, None) => {
@@ -168,10 +170,11 @@ impl Shared {
                 (0, Some(_)) => {}
                 (_, _) => idle_since = None,
             }
-            // What was written last may still be on its way, and would be lost.
-            let over = idle_since
+            // What was written last may still be on its way, and would be lost: over a slow network
+            // for long.
+            let look = idle_since
                 .filter(|_| leaving)
-                .map(|since| since + DRAIN_GRACE);
+                .map(|since| since + DRAIN_GRACE / 2);
             tokio::select! {
                 biased;
                 error = self.connection.closed() => return error,
@@ -204,7 +207,14 @@ impl Shared {
                     }
                 }
                 () = self.changed.notified() => {}
-                () = until(over) => self.end(Code::NoError, ""),
+                () = until(look) => {
+                    let now = Some(self.connection.stats().frame_tx.stream);
+                    if sent == now {
+                        self.end(Code::NoError, "");
+                    }
+                    sent = now;
+                    idle_since = Some(Instant::now());
+                }
                 () = timer.expired(), if idle_since.is_some() && !leaving => {
                     leaving = true;
                     // What the client asks for meanwhile is turned away, and so not lost.
