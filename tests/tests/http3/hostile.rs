@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gateway_tests::harness::{ALICE, Backend, CONNECT, HANDSHAKE, Http3, Request, SWITCHING, poll};
 use quinn::{TransportConfig, VarInt};
@@ -206,6 +206,55 @@ fn a_slow_network_gets_its_answer_also_in_a_drain() {
     assert_eq!(answer.body.len(), 1_000_000);
     assert_eq!(client.closed(), NO_ERROR);
     assert!(gateway.wait().success());
+}
+
+#[test]
+fn downloads_share_a_narrow_network() {
+    // More than what is on its way at once, of each.
+    const SHARE: u64 = 800_000;
+    let backend = Backend::scripted(|conn| {
+        if conn.head().is_some() {
+            conn.send(b"HTTP/1.1 200 OK\r\n\r\n");
+            while conn.send(&[b'z'; 65536]) {}
+        }
+    });
+    let gateway = gateway(&backend);
+    let network = Narrow::to(gateway.address(), 2_000_000);
+    let client = Http3::connect(network.address, gateway.http3_tls(), CONNECT);
+    let streams: Vec<_> = (0..5)
+        .map(|_| {
+            let mut stream = client.begin(&Request::get("/").by(&ALICE));
+            stream.finish();
+            stream
+        })
+        .collect();
+    let over = AtomicBool::new(false);
+    let received: Vec<_> = streams.iter().map(|_| AtomicU64::new(0)).collect();
+    std::thread::scope(|scope| {
+        for (mut stream, received) in streams.into_iter().zip(&received) {
+            let over = &over;
+            scope.spawn(move || {
+                while !over.load(Ordering::SeqCst) {
+                    let bytes = stream.read().unwrap().expect("no end");
+                    received.fetch_add(bytes.len() as u64, Ordering::SeqCst);
+                }
+                drop(stream);
+            });
+        }
+        // All have their share before any has much more.
+        let started = Instant::now();
+        let shares = loop {
+            std::thread::sleep(Duration::from_millis(10));
+            let shares = received.iter().map(|one| one.load(Ordering::SeqCst));
+            let shares: Vec<_> = shares.collect();
+            let (least, most) = (shares.iter().min().unwrap(), shares.iter().max().unwrap());
+            if *least > SHARE || *most > 4 * SHARE || started.elapsed() > poll::patience() {
+                break shares;
+            }
+        };
+        over.store(true, Ordering::SeqCst);
+        assert!(shares.iter().all(|share| *share > SHARE), "{shares:?}");
+    });
 }
 
 /// A network that carries so many bytes a second to the client.

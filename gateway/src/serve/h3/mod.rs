@@ -6,6 +6,7 @@ mod leg;
 mod request;
 mod streams;
 mod tube;
+mod turns;
 mod upload;
 mod writer;
 
@@ -25,6 +26,7 @@ use wire::h3::{Code, ControlStream, Error, PeerStreams, Settings, Side, push_goa
 
 use self::request::Spare;
 use self::streams::Said;
+use self::turns::Turns;
 use super::DRAIN_GRACE;
 use super::leg::Visitor;
 use crate::quic::wire_code;
@@ -79,6 +81,7 @@ pub(crate) async fn serve_http3(worker: &Rc<Worker>, client: Http3Client) {
         said: Rc::default(),
         opened: Cell::new(0),
         useless: Cell::new(0),
+        turns: Rc::default(),
         arena: RefCell::default(),
         spares: RefCell::default(),
         open: Cell::new(0),
@@ -121,6 +124,8 @@ struct Shared {
     opened: Cell<u64>,
     /// Streams of no use since the last request.
     useless: Cell<u32>,
+    /// In which order those write that wait for room.
+    turns: Rc<Turns>,
     /// The memory of decoded heads.
     arena: RefCell<BytesMut>,
     /// What requests that are over leave to those that come.

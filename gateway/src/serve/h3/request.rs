@@ -31,7 +31,7 @@ pub(super) struct Spare {
 
 /// Turns a request away that came too late, unread.
 pub(super) fn reject(shared: &Shared, send: SendStream, receive: RecvStream) {
-    let mut writer = Writer::new(send, &shared.said);
+    let mut writer = Writer::new(send, &shared.said, &shared.turns);
     let mut reader = Reader::new(receive, 0);
     writer.reset(Code::RequestRejected);
     reader.stop(Code::RequestRejected);
@@ -55,7 +55,7 @@ pub(super) async fn serve(shared: Rc<Shared>, send: SendStream, receive: RecvStr
     let reader = Reader::new(receive, shared.max_section());
     let mut exchange = Exchange {
         visitor: Rc::clone(&shared.visitor),
-        stream: Stream::new(reader, Writer::new(send, &shared.said)),
+        stream: Stream::new(reader, Writer::new(send, &shared.said, &shared.turns)),
         timer,
         buffer: BytesMut::new(),
         account: Account::default(),

@@ -2,14 +2,18 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 use quinn::SendStream;
 use wire::h3::{Code, Priority, push_data_header};
 
 use super::streams::Said;
+use super::turns::{Turn, Turns};
 use crate::quic::{COPIED, wire_code};
 use crate::serve::leg::Sink;
 
@@ -21,14 +25,16 @@ pub(super) struct Writer {
     said: Rc<Said>,
     /// How many wishes had been there when it last looked for its own.
     wished: u64,
+    turn: Turn,
     /// Neither more nor less can be said: it has ended, or was reset.
     over: bool,
 }
 
 impl Writer {
-    /// For an answer to a client that says what it wants of answers.
-    pub(super) fn new(stream: SendStream, said: &Rc<Said>) -> Self {
+    /// For an answer to a client that says what it wants of answers, beside others that wait for room.
+    pub(super) fn new(stream: SendStream, said: &Rc<Said>, turns: &Rc<Turns>) -> Self {
         Self {
+            turn: Turn::new(turns, stream.id().into()),
             stream,
             said: Rc::clone(said),
             wished: 0,
@@ -78,7 +84,21 @@ impl Writer {
         self.listen();
         queue.seal();
         let pieces = queue.pieces.make_contiguous();
-        let written = self.stream.write_chunks(pieces).await?;
+        let written = poll_fn(|cx| {
+            if self.turn.steps_back() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            // It keeps nothing between polls, so it can be made anew each time.
+            let write = self.stream.write_chunks(pieces);
+            let written = pin!(write).poll(cx);
+            match written.is_ready() {
+                true => self.turn.leave(),
+                false => self.turn.wait(),
+            }
+            written
+        });
+        let written = written.await?;
         queue.pieces.drain(..written.chunks);
         Ok(written.bytes)
     }
