@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use gateway_tests::harness::{ALICE, Backend, CONNECT, HANDSHAKE, Http3, Request, SWITCHING, poll};
 use quinn::{TransportConfig, VarInt};
 
-use crate::{EXCESSIVE_LOAD, NO_ERROR, gateway, setup};
+use crate::{EXCESSIVE_LOAD, INTERNAL_ERROR, NO_ERROR, gateway, setup};
 
 #[test]
 fn a_client_that_moves_is_who_it_was() {
@@ -184,6 +184,34 @@ fn a_length_that_no_frame_has_is_refused() {
     answer.expect_json(502);
     let answer = ask(4).unwrap();
     assert_eq!(answer.expect(200).body, b"\0\x02no");
+}
+
+#[test]
+fn a_connection_whose_answers_break_off_is_renewed() {
+    let backend = Backend::scripted(|conn| {
+        if let Some(request) = conn.request() {
+            let broken = request.target == "/broken";
+            let length = if broken { 100 } else { 4 };
+            conn.send(
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\nhalf").as_bytes(),
+            );
+            conn.close();
+        }
+    });
+    let gateway = gateway(&backend);
+    let client = gateway.http3();
+    let ok = Request::get("/").by(&ALICE);
+    let broken = Request::get("/broken").by(&ALICE);
+    client.ask(&ok).expect(200);
+    for round in 0..8 {
+        let streams: Vec<_> = (0..64).map(|_| client.begin(&broken)).collect();
+        for (index, mut stream) in streams.into_iter().enumerate() {
+            stream.finish();
+            assert_eq!(stream.reset(), INTERNAL_ERROR, "{round}, {index}");
+        }
+    }
+    assert_eq!(client.closed(), NO_ERROR);
+    gateway.http3().ask(&ok).expect(200);
 }
 
 #[test]

@@ -86,6 +86,7 @@ pub(crate) async fn serve_http3(worker: &Rc<Worker>, client: Http3Client) {
         spares: RefCell::default(),
         open: Cell::new(0),
         cancelled: Cell::new(0),
+        broken: Cell::new(0),
         changed: Notify::new(),
     });
     let limit = shared.visitor.front.timeouts.head;
@@ -134,6 +135,8 @@ struct Shared {
     open: Cell<usize>,
     /// Requests that the client gave up or broke, beyond those that were answered.
     cancelled: Cell<u32>,
+    /// Answers that we broke off.
+    broken: Cell<u32>,
     /// Tells that a request has ended.
     changed: Notify,
 }
@@ -166,6 +169,10 @@ impl Shared {
         // How many STREAM frames had been sent when the end was looked for.
         let mut sent = None;
         loop {
+            if !leaving && self.broken.get() >= MOST_BROKEN {
+                leaving = true;
+                self.go_away(&mut control, next).await;
+            }
             match (self.open.get(), idle_since) {
                 (0, None) => {
                     let now = Instant::now();
@@ -325,6 +332,11 @@ async fn until(time: Option<Instant>) {
 /// Requests that a client may give up more than it lets us answer. A page with hundreds of pictures
 /// that somebody scrolls through stays below.
 const MOST_CANCELLED: u32 = 256;
+
+/// Answers that are broken off on one connection before the client is sent to another: for each, quinn
+/// keeps some memory as long as the connection is there (who waits to be told that a stream was
+/// stopped is forgotten only when it was, or has ended in order).
+const MOST_BROKEN: u32 = 512;
 
 /// Unidirectional streams of no use between two requests.
 const MOST_USELESS: u32 = 64;

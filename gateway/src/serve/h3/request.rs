@@ -87,6 +87,9 @@ pub(super) async fn serve(shared: Rc<Shared>, send: SendStream, receive: RecvStr
             cells.reset_by_gateway(code);
         }
     }
+    if broken.is_some() {
+        shared.broken.set(shared.broken.get() + 1);
+    }
     drop(stream);
     let mut spares = shared.spares.borrow_mut();
     if spares.len() < MOST_SPARES {
