@@ -10,6 +10,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::load::Generators;
 use crate::machine;
+use crate::order::Protocol;
 use crate::place::Place;
 use crate::report::Report;
 use crate::result::Finding;
@@ -113,11 +114,26 @@ fn run(cli: &Cli) -> Result<()> {
             for kind in &kinds {
                 facts.extend(kind.version(&cli.programs)?);
             }
+            let mut without = Vec::new();
+            if wanted.iter().any(|one| one.protocol == Protocol::H3) {
+                for &kind in &kinds {
+                    // The floor is among none of those.
+                    if kind != Kind::Floor && !kind.has_http3()? {
+                        facts.push(format!("{kind}: what is installed has no HTTP/3"));
+                        without.push(kind);
+                    }
+                }
+            }
+            let able = |scenario: &Scenario| -> Vec<Kind> {
+                let able =
+                    |kind: &&Kind| scenario.protocol == Protocol::H1 || !without.contains(kind);
+                kinds.iter().filter(able).copied().collect()
+            };
             let bench = Bench::start(&place, &cli.programs, effort)?;
             if let Some(why) = &bench.uncounted {
                 facts.push(format!("system calls were not counted: {why}"));
             }
-            each(&wanted, |scenario| bench.run(scenario, &kinds))?
+            each(&wanted, |scenario| bench.run(scenario, &able(scenario)))?
         }
     };
     let report = Report { facts, scenarios };
@@ -173,7 +189,7 @@ fn chosen(cli: &Cli, all: &[Scenario]) -> Result<Vec<Scenario>> {
 /// Whoever a scenario may have, ours first: the ratios are its.
 fn kinds(peers: &[Peer]) -> Vec<Kind> {
     let wanted = |kind: &Kind| match kind {
-        Kind::Floor | Kind::Gateway | Kind::GatewayTwoWorkers => true,
+        Kind::Floor | Kind::Gateway | Kind::GatewayH1 | Kind::GatewayTwoWorkers => true,
         Kind::Haproxy => peers.contains(&Peer::Haproxy),
         Kind::Nginx => peers.contains(&Peer::Nginx),
     };
@@ -201,7 +217,7 @@ mod tests {
         let kinds = |arguments| kinds(&cli(arguments).unwrap().against);
         assert_eq!(kinds(""), Kind::all());
         assert_eq!(kinds("")[0], Kind::Gateway);
-        assert_eq!(kinds("--against haproxy")[3..], [Kind::Haproxy]);
+        assert_eq!(kinds("--against haproxy")[4..], [Kind::Haproxy]);
         assert!(cli("--against apache").is_err());
     }
 

@@ -14,6 +14,7 @@ pub mod cli;
 mod cores;
 pub mod figures;
 pub mod http;
+pub mod http3;
 mod load;
 pub mod machine;
 mod metric;

@@ -13,6 +13,12 @@ pub(crate) enum Metric {
     Syscalls,
     /// `switches`: context switches of the subject.
     Switches,
+    /// `datagrams`: UDP datagrams, both ways.
+    Datagrams,
+    /// `datagrams_per_receive`: datagrams to the subject for each of its calls that receives some.
+    DatagramsPerReceive,
+    /// `datagrams_per_send`: datagrams of the subject for each of its calls that sends some.
+    DatagramsPerSend,
     /// `memory`: what the subject has in memory, at the end of a round.
     Memory,
     /// `memory_per_connection`: how much that grew for each idle connection.
@@ -51,6 +57,9 @@ impl Metric {
             Self::Cpu => "cpu",
             Self::CpuSystem => "cpu_system",
             Self::CpuUser => "cpu_user",
+            Self::Datagrams => "datagrams",
+            Self::DatagramsPerReceive => "datagrams_per_receive",
+            Self::DatagramsPerSend => "datagrams_per_send",
             Self::LatencyP50 => "latency_p50",
             Self::LatencyP99 => "latency_p99",
             Self::LatencyP999 => "latency_p999",
@@ -69,11 +78,12 @@ impl Metric {
             (Self::Busy, _) => "%".to_owned(),
             (Self::Cpu | Self::CpuSystem | Self::CpuUser, Unit::Gib) => "s/GiB".to_owned(),
             (Self::Cpu | Self::CpuSystem | Self::CpuUser, _) => format!("µs/{of}"),
+            (Self::DatagramsPerReceive | Self::DatagramsPerSend, _) => "1/call".to_owned(),
             (Self::LatencyP50 | Self::LatencyP99 | Self::LatencyP999, _) => "µs".to_owned(),
             (Self::Memory, _) => "MiB".to_owned(),
             (Self::MemoryPerConnection, _) => "KiB/connection".to_owned(),
             (Self::Rate, _) => format!("{of}/s"),
-            (Self::Switches | Self::Syscalls, _) => format!("1/{of}"),
+            (Self::Datagrams | Self::Switches | Self::Syscalls, _) => format!("1/{of}"),
         }
     }
 
@@ -81,7 +91,13 @@ impl Metric {
     /// time depends on everything else that the machine does.
     pub(crate) const fn tolerance(self) -> f64 {
         match self {
-            Self::Cpu | Self::Memory | Self::MemoryPerConnection | Self::Syscalls => 0.35,
+            Self::Cpu
+            | Self::Datagrams
+            | Self::DatagramsPerReceive
+            | Self::DatagramsPerSend
+            | Self::Memory
+            | Self::MemoryPerConnection
+            | Self::Syscalls => 0.35,
             Self::CpuSystem | Self::CpuUser => 0.5,
             Self::Busy | Self::LatencyP50 | Self::LatencyP99 | Self::LatencyP999 | Self::Rate => {
                 1.0
@@ -108,11 +124,14 @@ impl Unit {
 mod tests {
     use super::*;
 
-    const ALL: [Metric; 12] = [
+    const ALL: [Metric; 15] = [
         Metric::Busy,
         Metric::Cpu,
         Metric::CpuSystem,
         Metric::CpuUser,
+        Metric::Datagrams,
+        Metric::DatagramsPerReceive,
+        Metric::DatagramsPerSend,
         Metric::LatencyP50,
         Metric::LatencyP99,
         Metric::LatencyP999,

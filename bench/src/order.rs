@@ -25,6 +25,10 @@ pub struct Order {
     pub requests: Vec<Request>,
     /// How many connections at once; at least one.
     pub connections: u32,
+    /// How many requests at once on each; at least one, and over HTTP/1.1 no more.
+    pub streams: u32,
+    /// What is spoken on them.
+    pub protocol: Protocol,
     /// What is done with them.
     pub work: Work,
 }
@@ -49,6 +53,17 @@ pub enum Group {
     /// Curve25519.
     #[default]
     X25519,
+}
+
+/// What clients speak.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// HTTP/1.1 over TLS.
+    #[default]
+    H1,
+    /// HTTP/3: requests are written as HTTP/1.1's all the same.
+    H3,
 }
 
 /// What is done with the connections.
@@ -104,6 +119,17 @@ pub struct Outcome {
     pub latency: Option<Latency>,
     /// What the first error was.
     pub first_error: Option<String>,
+    /// All datagrams since the generator was started, if it speaks HTTP/3.
+    pub datagrams: Option<Datagrams>,
+}
+
+/// UDP datagrams, as clients count them.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Datagrams {
+    /// To the server.
+    pub sent: u64,
+    /// From the server.
+    pub received: u64,
 }
 
 /// Quantiles of the times of answers, in microseconds.

@@ -9,9 +9,12 @@ use anyhow::{Context, Result, bail};
 use rustls::crypto::SupportedKxGroup;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CipherSuite, ClientConnection, NamedGroup, StreamOwned};
+use tokio::runtime;
+use tokio::time::timeout;
 
 use crate::http::{FIELDS, Length, find};
-use crate::order::Request;
+use crate::http3::{self, Client};
+use crate::order::{Group, Request};
 use crate::target::Target;
 use crate::tls;
 
@@ -59,6 +62,31 @@ pub(crate) fn ask(target: &Target, request: &Request) -> Result<Answer> {
             len => received.extend_from_slice(part.get(..len).unwrap_or_default()),
         }
     }
+}
+
+/// Sends a request over HTTP/3, on a connection of its own: the answer's status and body, and the
+/// server's certificate. It has no choice of cipher and key exchange.
+pub(crate) fn ask_http3(
+    target: &Target,
+    request: &Request,
+) -> Result<(u16, Vec<u8>, Option<CertificateDer<'static>>)> {
+    let request = http3::Request::new(request)?;
+    let asked = async {
+        let Target {
+            address, name, ca, ..
+        } = target;
+        let client = Client::new(*address, name, ca, Group::X25519, 1)?;
+        let connection = client.connect().await?;
+        let (status, body) = connection.ask(&request).await?;
+        let certificate = connection.certificate();
+        client.end().await;
+        Ok((status, body, certificate))
+    };
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    runtime
+        .context("no runtime")?
+        .block_on(async { timeout(PATIENCE, asked).await })
+        .context("no answer over HTTP/3")?
 }
 
 impl Tls {

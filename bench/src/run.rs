@@ -14,11 +14,10 @@ pub(crate) use self::deployment::deployment;
 use self::measure::Meter;
 use crate::cores::Cores;
 use crate::load::{Generators, Syscalls};
-use crate::metric::Metric;
 use crate::place::Place;
 use crate::result::{Finding, Round, Rounds, findings};
 use crate::scenario::{Load, Scenario};
-use crate::subject::{Kind, Link, Setting, Subject};
+use crate::subject::{Kind, Setting, Subject};
 
 /// How long, and how often.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -93,7 +92,7 @@ impl<'a> Bench<'a> {
     fn with_warm(&self, scenario: &Scenario, kinds: &[Kind]) -> Result<Vec<Rounds>> {
         let mut subjects = Vec::new();
         for &kind in kinds {
-            let subject = self.subject(kind, scenario.back_end)?;
+            let subject = self.subject(kind, scenario)?;
             let meter = self.meter(scenario);
             let warm = meter.generators.warm_up(&meter.wanted(&subject));
             let warm = warm.with_context(|| kind.name())?;
@@ -120,7 +119,7 @@ impl<'a> Bench<'a> {
                 let syscalls = self.meter(scenario).syscalls(subject);
                 let syscalls = syscalls.with_context(|| subject.kind.name())?;
                 if let Some(first) = rounds.first_mut() {
-                    first.figures.insert(Metric::Syscalls, syscalls);
+                    first.figures.extend(syscalls);
                 }
             }
         }
@@ -135,7 +134,7 @@ impl<'a> Bench<'a> {
         let mut all: Vec<Rounds> = kinds.iter().map(|&kind| named(kind, Vec::new())).collect();
         for _ in 0..self.effort.rounds {
             for (rounds, &kind) in all.iter_mut().zip(kinds) {
-                let mut subject = self.subject(kind, scenario.back_end)?;
+                let mut subject = self.subject(kind, scenario)?;
                 let measured = self.meter(scenario).memory(&subject);
                 let mut measured = [measured.with_context(|| kind.name())?];
                 subject.process.expect_running()?;
@@ -146,7 +145,8 @@ impl<'a> Bench<'a> {
         Ok(all)
     }
 
-    fn subject(&self, kind: Kind, link: Link) -> Result<Subject> {
+    fn subject(&self, kind: Kind, scenario: &Scenario) -> Result<Subject> {
+        let link = scenario.back_end;
         Subject::start(
             kind,
             &Setting {
@@ -155,6 +155,7 @@ impl<'a> Bench<'a> {
                 cores: self.cores,
                 back_end: self.back_end.address(link),
                 link,
+                protocol: scenario.protocol_of(kind),
             },
         )
     }

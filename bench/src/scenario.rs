@@ -13,7 +13,7 @@ use serde::Deserialize;
 pub(crate) use self::credential::{Credential, Logins, PASSWORD, USER, basic, users};
 pub(crate) use self::request::{Method, Request};
 use crate::metric::Unit;
-use crate::order::{Group, Work};
+use crate::order::{Group, Protocol, Work};
 use crate::subject::{Kind, Link};
 
 /// A scenario.
@@ -31,6 +31,9 @@ pub(crate) struct Scenario {
     /// Whether it can be run against a deployment, whose path is then the URL's.
     #[serde(default)]
     pub(crate) deployment: bool,
+    /// What the clients speak, but for the yardstick of HTTP/3.
+    #[serde(default)]
+    pub(crate) protocol: Protocol,
     /// Who does it.
     #[serde(default = "Kind::usual")]
     pub(crate) subjects: Vec<Kind>,
@@ -51,9 +54,12 @@ pub(crate) struct Scenario {
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", tag = "kind")]
 pub(crate) enum Load {
-    /// Each connection sends its next request when it has the answer to the last.
+    /// Each connection, or stream, sends its next request when it has the answer to the last.
     Closed {
         connections: u32,
+        /// How many requests at once on each; over HTTP/3 alone more than one.
+        #[serde(default = "one")]
+        streams: u32,
         /// Count payload, not requests.
         #[serde(default)]
         volume: bool,
@@ -112,8 +118,15 @@ impl Scenario {
         if scenario.requests.is_empty() {
             bail!("no request");
         }
-        if scenario.load.connections() == 0 {
+        if scenario.load.at_once() == 0 {
             bail!("no connection");
+        }
+        match scenario.protocol {
+            Protocol::H1 if scenario.load.streams() > 1 => {
+                bail!("HTTP/1.1 has one request at once on a connection");
+            }
+            Protocol::H1 => {}
+            Protocol::H3 => scenario.check_http3()?,
         }
         if let Load::Open { rate: 0, .. } = scenario.load {
             bail!("a rate of nothing");
@@ -122,6 +135,35 @@ impl Scenario {
             bail!("the gateway is always a subject");
         }
         Ok(scenario)
+    }
+
+    fn check_http3(&self) -> Result<()> {
+        match self.load {
+            Load::Closed { .. } | Load::Handshakes { resumed: false, .. } => {}
+            _ => bail!("no load of this kind over HTTP/3"),
+        }
+        if self.subjects.contains(&Kind::Floor) {
+            bail!("the floor has no HTTP/3");
+        }
+        if self
+            .requests
+            .iter()
+            .any(|request| request.method == Method::Websocket)
+        {
+            bail!("no WebSocket over HTTP/3");
+        }
+        if self.deployment {
+            bail!("deployments are asked over HTTP/1.1");
+        }
+        Ok(())
+    }
+
+    /// What a subject's clients speak.
+    pub(crate) fn protocol_of(&self, kind: Kind) -> Protocol {
+        match kind {
+            Kind::GatewayH1 => Protocol::H1,
+            _ => self.protocol,
+        }
     }
 
     /// What its work is counted in.
@@ -147,6 +189,19 @@ impl Load {
         }
     }
 
+    /// How many requests at once on each connection.
+    pub(crate) fn streams(self) -> u32 {
+        match self {
+            Self::Closed { streams, .. } => streams,
+            _ => 1,
+        }
+    }
+
+    /// How many requests at once on all connections.
+    pub(crate) fn at_once(self) -> u32 {
+        self.connections().saturating_mul(self.streams())
+    }
+
     /// Whether each unit of its work is a line in an access log. A WebSocket is one when it ends.
     pub(crate) fn is_logged(self) -> bool {
         !matches!(self, Self::Echo { .. } | Self::Hold { tunnels: true, .. })
@@ -170,6 +225,10 @@ impl Load {
     }
 }
 
+const fn one() -> u32 {
+    1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,6 +244,9 @@ mod tests {
             "h1-1k",
             "h1-64k",
             "h1-download",
+            "h3-1k",
+            "h3-download",
+            "h3-new",
             "idle",
             "tls-full",
             "ws-echo",
@@ -213,6 +275,9 @@ mod tests {
             ("kind = 'closed'", "kind = 'half-open'"),
             ("about", "subjects = ['nginx']\nabout"),
             ("about", "subjects = ['apache']\nabout"),
+            ("about", "protocol = 'h3'\nabout"),
+            ("connections = 2", "connections = 2\nstreams = 2"),
+            ("connections = 2", "connections = 2\nstreams = 0"),
             ("path = '/bytes/1'", "path = 'bytes/1'"),
         ] {
             assert!(SMALL.contains(from));
@@ -222,6 +287,29 @@ mod tests {
             );
         }
         assert!(Scenario::parse("a", SMALL.split("[[").next().unwrap()).is_err());
+    }
+
+    #[test]
+    fn http3_is_for_who_has_it_and_for_what_is_done_over_it() {
+        let over = |from: &str, to: &str| {
+            let http3 = "protocol = 'h3'\nsubjects = ['gateway', 'gateway-h1']\nabout";
+            let text = SMALL.replace("about", http3).replace(from, to);
+            Scenario::parse("a", &text)
+        };
+        let scenario = over("connections = 2", "connections = 2\nstreams = 3").unwrap();
+        assert_eq!(scenario.load.at_once(), 6);
+        assert_eq!(scenario.protocol_of(Kind::Gateway), Protocol::H3);
+        assert_eq!(scenario.protocol_of(Kind::GatewayH1), Protocol::H1);
+        assert!(over("'closed'", "'handshakes'\nresumed = false").is_ok());
+        for (from, to) in [
+            ("'gateway-h1'", "'floor'"),
+            ("'closed'", "'handshakes'\nresumed = true"),
+            ("'closed'", "'hold'"),
+            ("path = '/bytes/1'", "path = '/echo'\nmethod = 'websocket'"),
+            ("about", "deployment = true\nabout"),
+        ] {
+            assert!(over(from, to).is_err(), "{to}");
+        }
     }
 
     #[test]

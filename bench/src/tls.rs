@@ -10,6 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{
     ClientConfig, ConfigBuilder, RootCertStore, ServerConfig, SupportedCipherSuite, WantsVerifier,
+    quic,
 };
 use thiserror::Error;
 
@@ -25,6 +26,20 @@ pub fn client(ca: &Path, group: Group, resume: bool) -> Result<ClientConfig, Tls
         config.resumption = Resumption::disabled();
     }
     Ok(config)
+}
+
+/// A client that speaks HTTP/3, else as [`client`]'s without resumption.
+pub(crate) fn http3_client(ca: &Path, group: Group) -> Result<ClientConfig, TlsError> {
+    let mut config = client(ca, group, false)?;
+    config.alpn_protocols = vec![b"h3".to_vec()];
+    Ok(config)
+}
+
+/// The cipher of QUIC's first packets (RFC 9001 §5.2), which nobody chooses.
+pub(crate) fn quic_initial() -> Result<quic::Suite, TlsError> {
+    let suite = aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
+    let suite = suite.tls13().and_then(rustls::Tls13CipherSuite::quic_suite);
+    suite.ok_or(TlsError::NoQuic)
 }
 
 /// A client that offers what OpenSSL's do, wrk among them, in their order. It resumes no session.
@@ -107,6 +122,9 @@ pub enum TlsError {
     /// A configuration that rustls refuses.
     #[error(transparent)]
     Config(#[from] rustls::Error),
+    /// A cipher that QUIC cannot use.
+    #[error("no cipher for QUIC")]
+    NoQuic,
     /// A file that cannot be read, or is no PEM.
     #[error("cannot read {}: {}", .0.display(), .1)]
     Read(PathBuf, pem::Error),

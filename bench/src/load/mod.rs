@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 pub(crate) use self::syscalls::Syscalls;
-use crate::order::{Order, Outcome};
+use crate::order::{Order, Outcome, Protocol};
 use crate::place::Place;
 use crate::scenario::{Load, Logins, Method, Request, Scenario};
 use crate::subject::{first_line, installed};
@@ -31,6 +31,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) scenario: &'a Scenario,
     pub(crate) target: &'a Target,
     pub(crate) logins: &'a Logins,
+    pub(crate) protocol: Protocol,
     pub(crate) time: Duration,
     /// Whose system calls are counted meanwhile.
     pub(crate) syscalls: Option<&'a Syscalls>,
@@ -43,9 +44,10 @@ pub(crate) enum Job {
 }
 
 impl Generators<'_> {
-    /// Whether wrk makes a scenario's load.
+    /// Whether wrk makes a scenario's load, for one of its subjects at least.
     pub(crate) fn is_wrk(scenario: &Scenario) -> bool {
-        plain(scenario).is_some()
+        let mut subjects = scenario.subjects.iter();
+        subjects.any(|kind| plain(scenario, scenario.protocol_of(*kind)).is_some())
     }
 
     /// wrk's version, or which package it is in.
@@ -57,7 +59,7 @@ impl Generators<'_> {
 
     /// Sets up a load. If system calls are to be counted, that begins here.
     pub(crate) fn prepare(&self, wanted: &Wanted<'_>) -> Result<Job> {
-        match plain(wanted.scenario) {
+        match plain(wanted.scenario, wanted.protocol) {
             Some(request) => Ok(Job::Wrk(wrk::Job::new(self, wanted, request)?)),
             None => Ok(Job::Own(self.own(wanted)?)),
         }
@@ -85,6 +87,11 @@ impl Wanted<'_> {
         } = self;
         let requests = scenario.requests.iter();
         let milliseconds = u64::try_from(self.time.as_millis()).unwrap_or(u64::MAX);
+        let (connections, streams) = match self.protocol {
+            // As many requests at once.
+            Protocol::H1 => (scenario.load.at_once(), 1),
+            Protocol::H3 => (scenario.load.connections(), scenario.load.streams()),
+        };
         Order {
             address: target.address,
             name: target.name.clone(),
@@ -93,7 +100,9 @@ impl Wanted<'_> {
             requests: requests
                 .flat_map(|request| request.order(&target.host, self.logins))
                 .collect(),
-            connections: scenario.load.connections(),
+            connections,
+            streams,
+            protocol: self.protocol,
             work: scenario.load.work(milliseconds),
         }
     }
@@ -109,8 +118,11 @@ impl Job {
     }
 }
 
-/// The request, if wrk can make the load: one GET again and again, in a closed loop.
-fn plain(scenario: &Scenario) -> Option<&Request> {
+/// The request, if wrk can make the load: one GET again and again over HTTP/1.1, in a closed loop.
+fn plain(scenario: &Scenario, protocol: Protocol) -> Option<&Request> {
+    if protocol != Protocol::H1 {
+        return None;
+    }
     let [request] = scenario.requests.as_slice() else {
         return None;
     };

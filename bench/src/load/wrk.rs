@@ -23,10 +23,7 @@ impl Job {
         let mut command = within(wanted.syscalls, &installed("wrk", "wrk")?);
         command
             .arg("--threads=1")
-            .arg(format!(
-                "--connections={}",
-                wanted.scenario.load.connections()
-            ))
+            .arg(format!("--connections={}", wanted.scenario.load.at_once()))
             // Whole seconds are all it takes.
             .arg(format!("--duration={}", wanted.time.as_secs().max(1)))
             .arg(format!("--timeout={TIMEOUT}"))
@@ -71,6 +68,7 @@ fn outcome(printed: &str) -> Result<Outcome> {
             (0, _) => Some("a connection failed, or took too long".to_owned()),
             _ => Some("a status that is no success".to_owned()),
         },
+        datagrams: None,
     })
 }
 

@@ -6,6 +6,7 @@ use super::Effort;
 use super::measure::{round, times, work};
 use crate::load::{Generators, Wanted};
 use crate::metric::Metric;
+use crate::order::Protocol;
 use crate::probe;
 use crate::result::{Finding, Rounds, findings};
 use crate::scenario::{Logins, Scenario};
@@ -56,6 +57,7 @@ pub(crate) fn deployment(
             scenario: &scenario,
             target: &target,
             logins: &logins,
+            protocol: Protocol::H1,
             time: effort.time,
             syscalls: None,
         })?;

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::account::{self, Usage, Used};
 use crate::load::{Generators, Syscalls, Wanted};
 use crate::metric::{Metric, Unit};
-use crate::order::Outcome;
+use crate::order::{Datagrams, Outcome};
 use crate::result::Round;
 use crate::scenario::{Load, Scenario};
 use crate::subject::Subject;
@@ -52,9 +52,9 @@ impl Meter<'_> {
         Ok(round(figures, outcome))
     }
 
-    /// How many syscalls a subject makes for each unit of work: a short run of its own, with the
-    /// making of the connections.
-    pub(super) fn syscalls(&self, subject: &Subject) -> Result<f64> {
+    /// How many syscalls a subject makes for each unit of work, and over HTTP/3 for how many datagrams
+    /// each: a short run of its own, with the making of the connections.
+    pub(super) fn syscalls(&self, subject: &Subject) -> Result<BTreeMap<Metric, f64>> {
         let output = self.generators.place.path("syscalls");
         let syscalls = Syscalls::of(subject.process.id(), output)?;
         let mut job = self.generators.prepare(&Wanted {
@@ -69,7 +69,18 @@ impl Meter<'_> {
         if work == 0.0 {
             bail!("nothing was answered");
         }
-        Ok(syscalls.count()? as f64 / work)
+        let calls = syscalls.count()?;
+        let mut figures = BTreeMap::from([(Metric::Syscalls, calls.all as f64 / work)]);
+        if let Some(Datagrams { sent, received }) = outcome.datagrams {
+            // What clients receive was sent by the subject.
+            for (metric, datagrams, calls) in [
+                (Metric::DatagramsPerReceive, sent, calls.receives),
+                (Metric::DatagramsPerSend, received, calls.sends),
+            ] {
+                figures.insert(metric, datagrams as f64 / calls.max(1) as f64);
+            }
+        }
+        Ok(figures)
     }
 
     /// The scenario's load on a subject.
@@ -78,6 +89,7 @@ impl Meter<'_> {
             scenario: self.scenario,
             target: &subject.target,
             logins: &subject.logins,
+            protocol: subject.protocol,
             time: self.time,
             syscalls: None,
         }
@@ -90,6 +102,9 @@ fn costs(unit: Unit, used: &Used, outcome: &Outcome) -> BTreeMap<Metric, f64> {
     let scale = if unit == Unit::Gib { 1.0 } else { 1e6 };
     let cpu = used.cpu.as_secs_f64() * scale / work;
     let seconds = outcome.milliseconds as f64 / 1e3;
+    let datagrams = outcome
+        .datagrams
+        .map(|all| (all.sent + all.received) as f64 / work);
     let figures = [
         (Metric::Cpu, cpu),
         (Metric::CpuUser, cpu * used.user),
@@ -101,6 +116,7 @@ fn costs(unit: Unit, used: &Used, outcome: &Outcome) -> BTreeMap<Metric, f64> {
     // A round without work has errors to tell of, and no figures.
     figures
         .into_iter()
+        .chain(datagrams.map(|datagrams| (Metric::Datagrams, datagrams)))
         .filter(|(_, figure)| figure.is_finite())
         .collect()
 }
@@ -176,6 +192,21 @@ mod tests {
         );
         let volume = costs(Unit::Gib, &used(), &outcome);
         assert_eq!((volume[&Metric::Cpu], volume[&Metric::Rate]), (1.6, 0.25));
+    }
+
+    #[test]
+    fn datagrams_are_of_both_ways() {
+        let outcome = Outcome {
+            done: 100,
+            milliseconds: 1,
+            datagrams: Some(Datagrams {
+                sent: 150,
+                received: 250,
+            }),
+            ..Outcome::default()
+        };
+        let each = costs(Unit::Request, &used(), &outcome);
+        assert_eq!(each[&Metric::Datagrams], 4.0);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use super::process::tied;
 use super::{Kind, Link, Setting, own};
+use crate::order::Protocol;
 use crate::place;
 use crate::tls::BACK_END_NAME;
 
@@ -34,6 +35,10 @@ expected_name = "{BACK_END_NAME}"
         ),
         Link::Plain => format!("[[pool.server]]\nurl = \"http://{back_end}\"\n"),
     };
+    let http3 = match setting.protocol {
+        Protocol::H1 => "",
+        Protocol::H3 => "http3 = true\n",
+    };
     format!(
         r#"[gateway]
 drain = "0s"
@@ -51,7 +56,7 @@ connections_per_address = 16384     # on loopback all clients share one address
 [[listener]]
 name = "public"
 address = "{listen}"
-[[listener.certificate]]
+{http3}[[listener.certificate]]
 chain = "server.pem"
 key = "server-key.pem"
 

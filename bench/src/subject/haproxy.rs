@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use super::process::{installed, tied};
 use super::{Link, Setting};
+use crate::order::Protocol;
 use crate::scenario::{PASSWORD, USER, basic};
 use crate::tls::BACK_END_NAME;
 
@@ -30,6 +31,13 @@ fn config(setting: &Setting<'_>, listen: SocketAddr) -> String {
             file("authentication-both.pem"),
         ),
         Link::Plain => String::new(),
+    };
+    let http3 = match setting.protocol {
+        Protocol::H1 => String::new(),
+        Protocol::H3 => format!(
+            "\n    bind quic4@{listen} ssl crt {} alpn h3",
+            file("server-both.pem")
+        ),
     };
     let credential = basic(&format!("{USER}:{PASSWORD}"));
     let deleted: String = DELETED
@@ -57,7 +65,7 @@ defaults
     timeout tunnel 24h
 
 frontend public
-    bind {listen} ssl crt {server} alpn http/1.1 backlog 4096
+    bind {listen} ssl crt {server} alpn http/1.1 backlog 4096{http3}
     log-format '{{"time":"%trl","client":"%ci","method":"%HM","path":"%HP","status":%ST,"received":%U,"sent":%B,"took":%Ta,"user":"%[var(txn.user)]","back_end":"%s","back_end_took":%Tr,"end":"%ts"}}'
     acl known req.hdr(authorization) -m str "{credential}"
     http-request deny deny_status 401 unless known
@@ -75,6 +83,8 @@ backend connect
     )
 }
 
+/// What it says of itself (`-vv`) if it speaks HTTP/3.
+pub(super) const HTTP3: &str = "+QUIC";
 const DELETED: &[&str] = &[
     "Authorization",
     "Forwarded",

@@ -18,8 +18,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
+use self::process::says;
 pub(crate) use self::process::{Process, first_line, installed};
 use crate::cores::{Cores, Share};
+use crate::order::Protocol;
 use crate::place::{self, Place};
 use crate::scenario::Logins;
 use crate::target::Target;
@@ -30,6 +32,8 @@ use crate::target::Target;
 pub(crate) enum Kind {
     /// Ours.
     Gateway,
+    /// Ours over HTTP/1.1, where clients speak HTTP/3 else: the yardstick.
+    GatewayH1,
     /// Ours with a worker on each core.
     #[serde(rename = "gateway-2-workers")]
     GatewayTwoWorkers,
@@ -57,6 +61,8 @@ pub(crate) struct Subject {
     pub(crate) kind: Kind,
     pub(crate) process: Process,
     pub(crate) target: Target,
+    /// What its clients speak.
+    pub(crate) protocol: Protocol,
     /// How visitors log in to it.
     pub(crate) logins: Logins,
     /// Where it writes a line for each answer; the floor does not.
@@ -72,6 +78,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) cores: Cores,
     pub(crate) back_end: SocketAddr,
     pub(crate) link: Link,
+    /// What the clients speak.
+    pub(crate) protocol: Protocol,
 }
 
 impl Kind {
@@ -79,6 +87,7 @@ impl Kind {
     pub(crate) fn all() -> Vec<Self> {
         vec![
             Self::Gateway,
+            Self::GatewayH1,
             Self::GatewayTwoWorkers,
             Self::Floor,
             Self::Nginx,
@@ -89,8 +98,19 @@ impl Kind {
     /// Those that are compared unless a scenario says otherwise.
     pub(crate) fn usual() -> Vec<Self> {
         let mut all = Self::all();
-        all.retain(|&kind| kind != Self::GatewayTwoWorkers);
+        all.retain(|&kind| kind != Self::GatewayH1 && kind != Self::GatewayTwoWorkers);
         all
+    }
+
+    /// Whether what is installed of it speaks HTTP/3; an error names the Debian package that is
+    /// missing.
+    pub(crate) fn has_http3(self) -> Result<bool> {
+        match self {
+            Self::Floor => Ok(false),
+            Self::Gateway | Self::GatewayH1 | Self::GatewayTwoWorkers => Ok(true),
+            Self::Haproxy => says(&installed("haproxy", "haproxy")?, "-vv", haproxy::HTTP3),
+            Self::Nginx => says(&installed("nginx", "nginx")?, "-V", nginx::HTTP3),
+        }
     }
 
     /// As reports have it.
@@ -98,6 +118,7 @@ impl Kind {
         match self {
             Self::Floor => "floor",
             Self::Gateway => "gateway",
+            Self::GatewayH1 => "gateway-h1",
             Self::GatewayTwoWorkers => "gateway-2-workers",
             Self::Haproxy => "haproxy",
             Self::Nginx => "nginx",
@@ -110,7 +131,7 @@ impl Kind {
         match self {
             Self::Floor => Ok("floor: the bare loop, of the same source as the gateway".to_owned()),
             Self::Gateway => first_line(&programs.join(gateway::PROGRAM), "version"),
-            Self::GatewayTwoWorkers => return Ok(None),
+            Self::GatewayH1 | Self::GatewayTwoWorkers => return Ok(None),
             Self::Haproxy => first_line(&installed("haproxy", "haproxy")?, "-v"),
             Self::Nginx => first_line(&installed("nginx", "nginx")?, "-v"),
         }
@@ -123,7 +144,7 @@ impl Kind {
             Self::Floor => None,
             // Its standard output.
             Self::Haproxy => Some(self.log()),
-            Self::Gateway | Self::GatewayTwoWorkers | Self::Nginx => {
+            Self::Gateway | Self::GatewayH1 | Self::GatewayTwoWorkers | Self::Nginx => {
                 Some(format!("{self}-access.log"))
             }
         }
@@ -137,7 +158,9 @@ impl Kind {
     const fn share(self) -> Share {
         match self {
             Self::GatewayTwoWorkers => Share::Both,
-            Self::Floor | Self::Gateway | Self::Haproxy | Self::Nginx => Share::Own,
+            Self::Floor | Self::Gateway | Self::GatewayH1 | Self::Haproxy | Self::Nginx => {
+                Share::Own
+            }
         }
     }
 }
@@ -160,7 +183,9 @@ impl Subject {
         }
         let command = match kind {
             Kind::Floor => floor::command(setting, listen),
-            Kind::Gateway | Kind::GatewayTwoWorkers => gateway::command(kind, setting, listen)?,
+            Kind::Gateway | Kind::GatewayH1 | Kind::GatewayTwoWorkers => {
+                gateway::command(kind, setting, listen)?
+            }
             Kind::Haproxy => haproxy::command(setting, listen)?,
             Kind::Nginx => nginx::command(setting, listen)?,
         };
@@ -171,10 +196,14 @@ impl Subject {
         wait(&mut process, &target)?;
         let chain = setting.place.path("server.pem");
         let logins = proof::show(kind, &target, &chain).with_context(|| kind.name())?;
+        if setting.protocol == Protocol::H3 {
+            proof::show_http3(&target, &chain).with_context(|| format!("{kind} over HTTP/3"))?;
+        }
         Ok(Self {
             kind,
             process,
             target,
+            protocol: setting.protocol,
             logins,
             access_log,
         })

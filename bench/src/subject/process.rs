@@ -109,6 +109,18 @@ pub(crate) fn installed(program: &str, package: &str) -> Result<PathBuf> {
 
 /// The first line that a program prints, on whatever it prints it.
 pub(crate) fn first_line(program: &Path, argument: &str) -> Result<String> {
+    let text = printed(program, argument)?;
+    let line = text.lines().next().context("no version")?;
+    Ok(line.trim().to_owned())
+}
+
+/// Whether a program prints a word.
+pub(super) fn says(program: &Path, argument: &str, word: &str) -> Result<bool> {
+    let text = printed(program, argument)?;
+    Ok(text.split_whitespace().any(|printed| printed == word))
+}
+
+fn printed(program: &Path, argument: &str) -> Result<String> {
     let output = match Command::new(program).arg(argument).output() {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             bail!(
@@ -119,9 +131,7 @@ pub(crate) fn first_line(program: &Path, argument: &str) -> Result<String> {
         output => output.with_context(|| format!("cannot start {}", program.display()))?,
     };
     let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&text);
-    let line = text.lines().next().context("no version")?;
-    Ok(line.trim().to_owned())
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 const TAIL: usize = 10;
@@ -145,6 +155,8 @@ mod tests {
     fn a_version_is_the_first_line_printed() {
         let line = first_line(Path::new("/bin/bash"), "--version").unwrap();
         assert!(line.contains("bash"), "{line}");
+        assert!(says(Path::new("/bin/echo"), "a +QUIC b", "+QUIC").unwrap());
+        assert!(!says(Path::new("/bin/echo"), "a -QUIC +QUIC2", "+QUIC").unwrap());
         let error = first_line(Path::new("/nowhere/at-all"), "-v").unwrap_err();
         assert!(
             error.to_string().contains("cargo xtask bench builds it"),

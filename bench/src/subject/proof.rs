@@ -55,6 +55,23 @@ pub(super) fn show(kind: Kind, target: &Target, chain: &Path) -> Result<Logins> 
     bail!("keeps no connection to the back-end")
 }
 
+/// The same over HTTP/3, by a server that has shown it over HTTP/1.1.
+pub(super) fn show_http3(target: &Target, chain: &Path) -> Result<()> {
+    let ask = |fields: &str| probe::ask_http3(target, &request(target, fields));
+    let (status, ..) = ask("")?;
+    ensure!(status == 401, "answers {status} to who has no password");
+    let login = basic(&format!("{USER}:{PASSWORD}"));
+    let fields = format!("Authorization: {login}\r\nX-Auth-Username: mallory\r\n");
+    let (status, seen, certificate) = ask(&fields)?;
+    ensure!(status == 200, "answers {status} to {USER}");
+    ensure!(
+        certificate == tls::certificates(chain)?.into_iter().next(),
+        "shows another certificate"
+    );
+    check(&String::from_utf8(seen).context("what the back-end saw")?)?;
+    Ok(())
+}
+
 /// Whether a server has chosen what all shall have.
 fn speaks(tls: &Tls, chain: &Path) -> Result<()> {
     let wanted = Tls {

@@ -1,11 +1,12 @@
 //! The generator of load where wrk cannot be it: handshakes, uploads, WebSockets, requests in turn,
-//! and requests at a fixed rate. `gateway_bench::order` says how it is spoken to.
+//! requests at a fixed rate, and HTTP/3. `gateway_bench::order` says how it is spoken to.
 
 mod closed;
 mod connection;
 mod echo;
 mod handshakes;
 mod hold;
+mod http3;
 mod open;
 mod tally;
 mod target;
@@ -17,7 +18,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use gateway_bench::order::{Order, Outcome, READY, Work};
+use gateway_bench::order::{Order, Outcome, Protocol, READY, Work};
 use tokio::runtime;
 use tokio::task::LocalSet;
 use tokio::time::timeout;
@@ -43,6 +44,9 @@ fn run() -> Result<()> {
 }
 
 async fn work(order: &Order) -> Result<()> {
+    if order.protocol == Protocol::H3 {
+        return answer(&http3::work(order).await?);
+    }
     let target = Rc::new(Target::new(order)?);
     let outcome = match order.work {
         Work::Closed { milliseconds } => {

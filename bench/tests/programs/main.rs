@@ -9,6 +9,8 @@
     reason = "a failed step is a failed test"
 )]
 
+mod http3;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -18,7 +20,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gateway_bench::order::{Group, Order, Outcome, READY, Request, WEBSOCKET_KEY, Work};
+use gateway_bench::order::{Group, Order, Outcome, Protocol, READY, Request, WEBSOCKET_KEY, Work};
 use gateway_bench::place::{Place, free_address};
 use gateway_bench::tls::{self, Pair};
 use serde_json::Value;
@@ -268,6 +270,8 @@ fn order(place: &Place, address: SocketAddr, requests: Vec<Request>, work: Work)
         group: Group::X25519,
         requests,
         connections: CONNECTIONS,
+        streams: 1,
+        protocol: Protocol::H1,
         work,
     }
 }
