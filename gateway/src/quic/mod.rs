@@ -4,6 +4,7 @@
 //! tasks have no other thread to go to in a `LocalRuntime`.
 
 mod accept;
+mod apart;
 mod ids;
 mod socket;
 
@@ -24,6 +25,7 @@ use quinn::{Endpoint, EndpointConfig, ServerConfig, TransportConfig, VarInt};
 
 use wire::h3::Code;
 
+use self::apart::Apart;
 use self::ids::Ids;
 use self::socket::OnWorker;
 use crate::buffers::Size;
@@ -162,9 +164,10 @@ pub(crate) const STREAM: usize = 32 << 10;
 /// A connection without requests, beyond what one of TCP takes.
 const IDLE: usize = 64 << 10;
 
-/// What an endpoint holds: what one call of the system receives, 32 times 64 datagrams (GRO), and new
+/// What an endpoint holds: what one call of the system receives, 32 datagrams of it apart, and new
 /// connections.
-pub(crate) const ENDPOINT: usize = 32 * 64 * 1472 + INCOMING_BUFFER as usize * MOST_INCOMING;
+pub(crate) const ENDPOINT: usize =
+    Apart::MEMORY + 32 * 1472 + INCOMING_BUFFER as usize * MOST_INCOMING;
 
 /// What a client may send of one request ahead of the back-end.
 const STREAM_WINDOW: VarInt = VarInt::from_u32(1 << 20);

@@ -1,16 +1,17 @@
-//! quinn's socket on a worker, with its system calls counted.
+//! quinn's socket on a worker, with its system calls counted and its datagrams apart.
 
 use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncTimer, AsyncUdpSocket, Runtime, TokioRuntime, UdpPoller};
 
+use super::apart::Apart;
 use crate::telemetry::Cells;
 
 /// What quinn runs on: the worker's tokio.
@@ -38,6 +39,7 @@ impl Runtime for OnWorker {
     fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
         Ok(Arc::new(Counted {
             socket: TokioRuntime.wrap_udp_socket(socket)?,
+            apart: Mutex::new(Apart::new()),
             cells: Arc::clone(&self.cells),
             listener: self.listener,
         }))
@@ -57,6 +59,7 @@ impl fmt::Debug for OnWorker {
 #[derive(Debug)]
 struct Counted {
     socket: Arc<dyn AsyncUdpSocket>,
+    apart: Mutex<Apart>,
     cells: Arc<Cells>,
     listener: usize,
 }
@@ -81,14 +84,18 @@ impl AsyncUdpSocket for Counted {
         buffers: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        let polled = self.socket.poll_recv(cx, buffers, meta);
-        if let Poll::Ready(Ok(messages)) = polled
-            && let Some(cells) = self.cells.http3(self.listener)
-        {
-            let messages = meta.iter().take(messages);
-            cells.received(messages.map(|one| datagrams(one.len, one.stride)).sum());
-        }
-        polled
+        // Nobody else has it: quinn asks from the endpoint's one driver.
+        let mut apart = self.apart.lock().unwrap_or_else(PoisonError::into_inner);
+        apart.receive(buffers, meta, |buffers, meta| {
+            let polled = self.socket.poll_recv(cx, buffers, meta);
+            if let Poll::Ready(Ok(messages)) = polled
+                && let Some(cells) = self.cells.http3(self.listener)
+            {
+                let messages = meta.iter().take(messages);
+                cells.received(messages.map(|one| datagrams(one.len, one.stride)).sum());
+            }
+            polled
+        })
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -100,7 +107,7 @@ impl AsyncUdpSocket for Counted {
     }
 
     fn max_receive_segments(&self) -> usize {
-        self.socket.max_receive_segments()
+        1
     }
 
     fn may_fragment(&self) -> bool {

@@ -205,7 +205,8 @@ impl Shared {
                     self.open.set(self.open.get() + 1);
                     self.useless.set(0);
                     self.control.borrow_mut().note_request();
-                    spawn_local(request::serve(Rc::clone(self), send, receive));
+                    // Boxed: tokio moves what it is given several times.
+                    spawn_local(Box::pin(request::serve(Rc::clone(self), send, receive)));
                 }
                 stream = self.connection.accept_uni() => match stream {
                     Ok(stream) => drop(spawn_local(streams::read(Rc::clone(self), stream))),
