@@ -13,7 +13,8 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::answer::Head;
 use super::client::find;
-use super::{Socket, poll};
+use super::setup::wants_http3;
+use super::{SWITCHING, Socket, poll};
 
 /// The answer of a back-end that has nothing special to say.
 pub const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -66,9 +67,10 @@ struct Shared {
 }
 
 impl Backend {
-    /// Answers every request with [`OK`] and keeps connections alive.
+    /// Answers every request with [`OK`] and keeps connections alive; where the tests are run over HTTP/3, a
+    /// WebSocket's handshake by a tunnel, which is its only success there.
     pub fn recording() -> Self {
-        Self::answering(OK)
+        Self::scripted(record)
     }
 
     /// Answers every request with these bytes and keeps connections alive.
@@ -95,10 +97,7 @@ impl Backend {
 
     /// As [`Backend::recording`], over TLS.
     pub fn recording_tls(tls: Arc<ServerConfig>) -> Self {
-        Self::scripted_tls(
-            tls,
-            |conn| while conn.request().is_some() && conn.send(OK) {},
-        )
+        Self::scripted_tls(tls, record)
     }
 
     /// Where it listens.
@@ -522,6 +521,15 @@ impl Received {
             .iter()
             .filter(|(other, _)| fold(other) == fold(name))
             .collect()
+    }
+}
+
+fn record(conn: &mut Conn) {
+    while let Some(request) = conn.request() {
+        let opens = wants_http3() && request.field("upgrade").is_some();
+        if !conn.send(if opens { SWITCHING } else { OK }) {
+            return;
+        }
     }
 }
 
