@@ -119,10 +119,11 @@ fn loaded_connections_stay_within_the_formula() {
     // They are a load: without their own term the formula would not hold.
     let each = lighter.saturating_sub(before) / others as u64;
     assert!(each > 20_000, "{each} bytes each");
-    // Both directions' buffers, and those of TLS on both legs: least with records of our own.
+    // Both directions' buffers, and those of TLS on both legs: least with records of our own, and less
+    // what the heap had left from the others.
     let each = taken.saturating_sub(lighter) / uploads as u64;
     let traffic = terms["their traffic"] / connections as u64;
-    assert!(each > 290_000, "{each} bytes each upload");
+    assert!(each > 250_000, "{each} bytes each upload");
     assert!(each <= traffic, "{each} bytes each upload, of {traffic}");
 }
 
