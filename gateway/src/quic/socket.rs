@@ -122,7 +122,55 @@ fn datagrams(length: usize, each: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+    use std::net::UdpSocket;
+
     use super::*;
+    use crate::telemetry::{Labels, Telemetry};
+
+    /// quinn keeps all that it is given in one piece for as long as any of it waits.
+    #[tokio::test]
+    async fn what_comes_together_is_given_apart() {
+        let telemetry = Telemetry::new(&Labels {
+            apps: &[],
+            auth_causes: &[],
+            listeners: &["public"],
+            pools: &[],
+        });
+        let runtime = OnWorker::new(telemetry.worker(0), 0);
+        let [ours, theirs] = [0; 2].map(|_| {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            runtime.wrap_udp_socket(socket).unwrap()
+        });
+        let sent = [&[1; 1000][..], &[2; 1000], &[3; 500]].concat();
+        let transmit = Transmit {
+            destination: ours.local_addr().unwrap(),
+            ecn: None,
+            contents: &sent,
+            segment_size: Some(1000),
+            src_ip: None,
+        };
+        let mut poller = Arc::clone(&theirs).create_io_poller();
+        poll_fn(|cx| poller.as_mut().poll_writable(cx))
+            .await
+            .unwrap();
+        theirs.try_send(&transmit).unwrap();
+
+        assert_eq!(ours.max_receive_segments(), 1);
+        let mut memory = [[0; 4096]; 32];
+        let mut got = Vec::new();
+        while got.len() < 3 {
+            let mut buffers = memory.each_mut().map(|one| IoSliceMut::new(one));
+            let mut meta = [RecvMeta::default(); 32];
+            let received = poll_fn(|cx| ours.poll_recv(cx, &mut buffers, &mut meta)).await;
+            for (meta, bytes) in meta.iter().zip(&memory).take(received.unwrap()) {
+                assert_eq!(meta.stride, meta.len);
+                assert_eq!(meta.addr, theirs.local_addr().unwrap());
+                got.push((bytes[0], meta.len));
+            }
+        }
+        assert_eq!(got, [(1, 1000), (2, 1000), (3, 500)]);
+    }
 
     #[test]
     fn the_last_datagram_may_be_shorter() {
