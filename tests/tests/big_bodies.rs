@@ -9,13 +9,13 @@
     reason = "a failed step is a failed test"
 )]
 
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::digest::{Context, SHA256};
+use gateway_tests::harness::bulk::{MIB, in_bounded_memory, pattern, sink, summed, swallow};
 use gateway_tests::harness::{
-    ALICE, Authority, Backend, Client, Conn, Gateway, HANDSHAKE, Request, Setup, accept, poll,
-    scale,
+    ALICE, Authority, Backend, Client, Gateway, HANDSHAKE, Request, Setup, accept, poll, scale,
 };
 
 #[test]
@@ -168,46 +168,6 @@ fn many_uploads_at_once() {
     assert_eq!(sums.try_iter().count(), 8);
 }
 
-/// A back-end that sums up what it is sent, and says the sum on the channel.
-fn sink() -> (Backend, Receiver<Vec<u8>>) {
-    let (sender, sums) = channel();
-    let sender = Mutex::new(sender);
-    let backend = Backend::scripted(move |conn| swallow(conn, &sender));
-    (backend, sums)
-}
-
-fn swallow(conn: &mut Conn, sums: &Mutex<Sender<Vec<u8>>>) {
-    while let Some(head) = conn.head() {
-        if head.target == "/upload" {
-            let mut sum = Context::new(&SHA256);
-            let mut left = head
-                .field("content-length")
-                .map(|length| length.parse::<usize>().unwrap());
-            loop {
-                let part = match &mut left {
-                    Some(0) => Some(Vec::new()),
-                    Some(left) => {
-                        let take = (*left).min(65536);
-                        *left -= take;
-                        conn.exactly(take)
-                    }
-                    None => conn.chunk(),
-                };
-                let part = part.expect("the upload comes whole");
-                if part.is_empty() {
-                    break;
-                }
-                sum.update(&part);
-            }
-            sums.lock()
-                .unwrap()
-                .send(sum.finish().as_ref().to_vec())
-                .unwrap();
-        }
-        conn.send(gateway_tests::harness::OK);
-    }
-}
-
 /// A back-end that sends [`size`] bytes, framed in one of three ways.
 fn source(framing: &'static str) -> Backend {
     Backend::scripted(move |conn| {
@@ -251,39 +211,11 @@ fn warm(gateway: &Gateway) -> Client {
     client
 }
 
-#[track_caller]
-fn in_bounded_memory(gateway: &Gateway, work: impl FnOnce()) {
-    let before = gateway.reset_peak_memory();
-    work();
-    let grown = gateway.peak_memory().saturating_sub(before);
-    println!("{grown} bytes more resident at the peak");
-    assert!(grown < 16 * MIB, "{grown} bytes");
-}
-
 /// Hands [`size`] bytes to `take` in parts, and returns their SHA-256.
-fn stream(mut take: impl FnMut(&[u8])) -> Vec<u8> {
-    let part = pattern();
-    let mut sum = Context::new(&SHA256);
-    for _ in 0..size() / part.len() as u64 {
-        take(&part);
-        sum.update(&part);
-    }
-    sum.finish().as_ref().to_vec()
-}
-
-/// One MiB that does not repeat itself.
-fn pattern() -> Vec<u8> {
-    let mut state = 1_u32;
-    (0..MIB)
-        .map(|_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 24) as u8
-        })
-        .collect()
+fn stream(take: impl FnMut(&[u8])) -> Vec<u8> {
+    summed(size(), take)
 }
 
 fn size() -> u64 {
     scale(128, 1024) * MIB
 }
-
-const MIB: u64 = 1024 * 1024;

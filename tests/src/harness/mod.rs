@@ -16,6 +16,7 @@ mod answer;
 mod backend;
 mod binary;
 mod browser;
+pub mod bulk;
 mod certs;
 mod client;
 mod dir;

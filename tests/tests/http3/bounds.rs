@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use gateway_tests::harness::bulk::MIB;
 use gateway_tests::harness::{ALICE, Backend, Http3, Lossy, Request, scale};
 use gateway_tests::harness::{CONNECT, poll};
 
 use crate::{
-    CLOSED_CRITICAL_STREAM, FRAME_UNEXPECTED, ID_ERROR, MIB, MISSING_SETTINGS, NO_ERROR,
+    CLOSED_CRITICAL_STREAM, FRAME_UNEXPECTED, ID_ERROR, MISSING_SETTINGS, NO_ERROR,
     QPACK_DECOMPRESSION_FAILED, QPACK_ENCODER_STREAM_ERROR, REQUEST_INCOMPLETE, SETTINGS_ERROR,
     STREAM_CREATION_ERROR, gateway, setup,
 };

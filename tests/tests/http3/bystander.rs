@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use gateway_tests::harness::bulk::MIB;
 use gateway_tests::harness::{ALICE, Gateway, Request, poll};
-
-use crate::MIB;
 
 /// Attacks a gateway, whose one worker also serves somebody else meanwhile: on a connection of their
 /// own, with requests that are answered quickly throughout. What the attack costs is bounded.

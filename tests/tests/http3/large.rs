@@ -1,13 +1,11 @@
 //! Promise P7 over HTTP/3: bodies of any size in memory that does not grow with them.
 //! 1 GiB each with `GATEWAY_TEST_SCALE=full`, 64 MiB each otherwise.
 
-use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, channel};
-
 use aws_lc_rs::digest::{Context, SHA256};
+use gateway_tests::harness::bulk::{MIB, in_bounded_memory, sink, summed};
 use gateway_tests::harness::{ALICE, Backend, Gateway, Http3, OK, Request, poll, scale};
 
-use crate::{MIB, gateway};
+use crate::gateway;
 
 #[test]
 fn a_large_upload() {
@@ -22,7 +20,7 @@ fn a_large_upload() {
                 request = request.field("Content-Length", &length);
             }
             let mut stream = client.begin(&request);
-            let sum = summed(|part| {
+            let sum = summed(size(), |part| {
                 stream.send_data(part);
             });
             stream.finish().read_answer().unwrap().expect(200);
@@ -57,7 +55,7 @@ fn a_large_download() {
                 }
                 .as_slice(),
             );
-            summed(|part| {
+            summed(size(), |part| {
                 if chunked {
                     conn.send(format!("{:x}\r\n", part.len()).as_bytes());
                 }
@@ -84,48 +82,11 @@ fn a_large_download() {
                 length += piece.len() as u64;
             }
             assert_eq!(length, size());
-            assert_eq!(sum.finish().as_ref(), summed(|_| ()), "{target}");
+            assert_eq!(sum.finish().as_ref(), summed(size(), |_| ()), "{target}");
         });
         let line = gateway.logged("the download", |line| line["path"] == target);
         assert_eq!(line["bytes_out"].as_u64(), Some(size()));
     }
-}
-
-/// A back-end that sums up what is uploaded, and says the sum on the channel.
-fn sink() -> (Backend, Receiver<Vec<u8>>) {
-    let (sender, sums) = channel();
-    let sender = Mutex::new(sender);
-    let backend = Backend::scripted(move |conn| {
-        while let Some(head) = conn.head() {
-            if head.target == "/upload" {
-                let mut sum = Context::new(&SHA256);
-                let mut left = head
-                    .field("content-length")
-                    .map(|length| length.parse::<usize>().unwrap());
-                loop {
-                    let part = match &mut left {
-                        Some(left) => {
-                            let take = (*left).min(65536);
-                            *left -= take;
-                            conn.exactly(take)
-                        }
-                        None => conn.chunk(),
-                    };
-                    let part = part.expect("the upload comes whole");
-                    if part.is_empty() {
-                        break;
-                    }
-                    sum.update(&part);
-                }
-                let sum = sum.finish().as_ref().to_vec();
-                sender.lock().unwrap().send(sum).unwrap();
-            } else {
-                conn.body_of(&head).expect("the whole of it");
-            }
-            conn.send(OK);
-        }
-    });
-    (backend, sums)
 }
 
 /// A connection over which requests have gone, so that caches and pools are as full as they get.
@@ -135,33 +96,6 @@ fn warm(gateway: &Gateway) -> Http3 {
         client.ask(&Request::get("/warm").by(&ALICE)).expect(200);
     }
     client
-}
-
-#[track_caller]
-fn in_bounded_memory(gateway: &Gateway, work: impl FnOnce()) {
-    let before = gateway.reset_peak_memory();
-    work();
-    let grown = gateway.peak_memory().saturating_sub(before);
-    println!("{grown} bytes more resident at the peak");
-    assert!(grown < 16 * MIB, "{grown} bytes");
-}
-
-/// Hands [`size`] bytes to `take` in parts of 1 MiB that do not repeat themselves, and returns their
-/// SHA-256.
-fn summed(mut take: impl FnMut(&[u8])) -> Vec<u8> {
-    let mut state = 1_u32;
-    let part: Vec<u8> = (0..MIB)
-        .map(|_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 24) as u8
-        })
-        .collect();
-    let mut sum = Context::new(&SHA256);
-    for _ in 0..size() / MIB {
-        take(&part);
-        sum.update(&part);
-    }
-    sum.finish().as_ref().to_vec()
 }
 
 fn size() -> u64 {

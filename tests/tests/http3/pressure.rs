@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use gateway_tests::harness::bulk::MIB;
 use gateway_tests::harness::{ALICE, Backend, HANDSHAKE, Request, SWITCHING, poll};
 
-use crate::{MIB, gateway};
+use crate::gateway;
 
 #[test]
 fn who_reads_nothing_of_a_websocket_holds_the_back_end_back() {
