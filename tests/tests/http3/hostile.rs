@@ -1,13 +1,13 @@
 //! Clients and back-ends that know the protocol, and mean no good.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use gateway_tests::harness::{ALICE, Backend, CONNECT, HANDSHAKE, Http3, Request, SWITCHING, poll};
 use quinn::{TransportConfig, VarInt};
 
+use crate::narrow::Narrow;
 use crate::{EXCESSIVE_LOAD, INTERNAL_ERROR, NO_ERROR, gateway, setup};
 
 #[test]
@@ -283,62 +283,4 @@ fn downloads_share_a_narrow_network() {
         over.store(true, Ordering::SeqCst);
         assert!(shares.iter().all(|share| *share > SHARE), "{shares:?}");
     });
-}
-
-/// A network that carries so many bytes a second to the client.
-struct Narrow {
-    address: SocketAddr,
-    stop: Arc<AtomicBool>,
-}
-
-impl Narrow {
-    fn to(address: SocketAddr, rate: u64) -> Self {
-        let near = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let far = UdpSocket::bind("127.0.0.1:0").unwrap();
-        far.connect(address).unwrap();
-        let stop = Arc::new(AtomicBool::new(false));
-        let this = Self {
-            address: near.local_addr().unwrap(),
-            stop: stop.clone(),
-        };
-        let client = Arc::new(Mutex::new(None));
-        for socket in [&near, &far] {
-            socket
-                .set_read_timeout(Some(Duration::from_millis(20)))
-                .unwrap();
-        }
-        let (from, to, theirs, over) = (
-            near.try_clone().unwrap(),
-            far.try_clone().unwrap(),
-            client.clone(),
-            stop.clone(),
-        );
-        std::thread::spawn(move || {
-            let mut buffer = [0; 65536];
-            while !over.load(Ordering::SeqCst) {
-                if let Ok((length, sender)) = from.recv_from(&mut buffer) {
-                    *theirs.lock().unwrap() = Some(sender);
-                    let _ = to.send(&buffer[..length]);
-                }
-            }
-        });
-        std::thread::spawn(move || {
-            let mut buffer = [0; 65536];
-            while !stop.load(Ordering::SeqCst) {
-                let Ok(length) = far.recv(&mut buffer) else {
-                    continue;
-                };
-                std::thread::sleep(Duration::from_micros(length as u64 * 1_000_000 / rate));
-                let to = *client.lock().unwrap();
-                let _ = near.send_to(&buffer[..length], to.unwrap());
-            }
-        });
-        this
-    }
-}
-
-impl Drop for Narrow {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::SeqCst);
-    }
 }

@@ -18,6 +18,7 @@ mod h3_crate;
 mod hostile;
 mod large;
 mod libraries;
+mod narrow;
 mod pressure;
 mod said;
 mod storms;

@@ -12,6 +12,7 @@ use quinn::{SendStream, VarInt};
 use wire::h3::Settings;
 
 use crate::floods::one_worker;
+use crate::narrow::Narrow;
 use crate::{CLOSED_CRITICAL_STREAM, ID_ERROR, INTERNAL_ERROR, gateway};
 
 #[test]
@@ -120,7 +121,9 @@ fn heads_that_a_client_does_not_take_are_not_sent() {
 fn the_more_urgent_answer_comes_first() {
     let site = TwoParts::start();
     let gateway = one_worker(&site.backend);
-    let (client, _control) = client_that_takes(&gateway, None);
+    let network = Narrow::to(gateway.address(), RATE);
+    let client = Http3::quiet(network.address, gateway.http3_tls(), CONNECT).unwrap();
+    let _control = introduce(&client, None);
     let session = session(&client);
     let other = begin(&client, &session, "u=6");
     let urgent = begin(&client, &session, "u=0");
@@ -132,7 +135,9 @@ fn the_more_urgent_answer_comes_first() {
 fn an_answer_becomes_more_urgent_when_the_client_says_so() {
     let site = TwoParts::start();
     let gateway = one_worker(&site.backend);
-    let (client, mut control) = client_that_takes(&gateway, None);
+    let network = Narrow::to(gateway.address(), RATE);
+    let client = Http3::quiet(network.address, gateway.http3_tls(), CONNECT).unwrap();
+    let mut control = introduce(&client, None);
     let session = session(&client);
     let first = begin(&client, &session, "u=1");
     let second = begin(&client, &session, "u=6");
@@ -178,6 +183,12 @@ fn client_that_takes(
     max_field_section_size: Option<u64>,
 ) -> (Http3, SendStream) {
     let client = quiet(gateway);
+    let control = introduce(&client, max_field_section_size);
+    (client, control)
+}
+
+/// Opens the client's control stream.
+fn introduce(client: &Http3, max_field_section_size: Option<u64>) -> SendStream {
     let mut bytes = BytesMut::new();
     let settings = Settings {
         max_field_section_size,
@@ -185,8 +196,8 @@ fn client_that_takes(
     };
     settings.push_control_stream(&mut bytes);
     let control = client.say(&bytes);
-    heard(&client);
-    (client, control)
+    heard(client);
+    control
 }
 
 /// Waits until the gateway has read what was sent so far: what is asked later, twice, is answered.
@@ -294,6 +305,9 @@ fn begin<'c>(client: &'c Http3, session: &str, priority: &str) -> Http3Stream<'c
     assert_eq!(length, PART);
     stream
 }
+
+/// Of a network on which an answer takes longer than anything that threads do, in bytes a second.
+const RATE: u64 = 500_000;
 
 /// An answer of two parts.
 const LENGTH: usize = 50 * PART;
