@@ -10,6 +10,7 @@ use gateway_bench::order::{Order, Outcome, Work};
 use tokio::task::JoinSet;
 
 use crate::closed::finish;
+use crate::handshakes::each_anew;
 use crate::tally::Tally;
 use crate::{in_time, ready, time};
 
@@ -28,7 +29,12 @@ pub(crate) async fn work(order: &Order) -> Result<Outcome> {
         } => {
             in_time(target.once()).await?;
             ready()?;
-            handshakes(&target, order.connections, time(milliseconds)).await?
+            let at_once = usize::try_from(order.connections)?;
+            each_anew(at_once, time(milliseconds), || {
+                let target = Rc::clone(&target);
+                async move || target.once().await
+            })
+            .await?
         }
         other => bail!("not over HTTP/3: {other:?}"),
     };
@@ -146,29 +152,6 @@ async fn repeat(
             }
         }
     }
-}
-
-/// New connections, each for one request, so many at once.
-async fn handshakes(target: &Rc<Target>, at_once: u32, time: Duration) -> Result<Outcome> {
-    let tally = Rc::new(RefCell::new(Tally::new()?));
-    let end = Instant::now() + time;
-    let mut tasks = JoinSet::new();
-    for _ in 0..at_once {
-        let (target, tally) = (Rc::clone(target), Rc::clone(&tally));
-        tasks.spawn_local(async move {
-            while Instant::now() < end {
-                let begun = Instant::now();
-                let done = target.once().await;
-                let mut tally = tally.borrow_mut();
-                match done {
-                    Ok(bytes) => tally.done(begun.elapsed(), bytes),
-                    Err(error) => tally.failed(&error),
-                }
-            }
-            Ok(())
-        });
-    }
-    finish(tasks, tally, end, || 0).await
 }
 
 /// Connections beyond share them.
