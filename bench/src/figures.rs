@@ -11,6 +11,9 @@ pub struct Figures {
     pub least: f64,
     /// The greatest.
     pub most: f64,
+    /// Half of the rounds lie no further apart than this, those in the middle. What others do to single
+    /// rounds does not show in it, however many rounds there are.
+    pub middle_half: f64,
 }
 
 impl Figures {
@@ -20,10 +23,12 @@ impl Figures {
         sorted.sort_by(f64::total_cmp);
         let last = sorted.len().checked_sub(1)?;
         let middle = sorted.get(sorted.len() / 2)? + sorted.get(last / 2)?;
+        let quarter = sorted.len() / 4;
         Some(Self {
             median: middle / 2.0,
             least: *sorted.first()?,
             most: *sorted.get(last)?,
+            middle_half: sorted.get(last - quarter)? - sorted.get(quarter)?,
         })
     }
 
@@ -41,6 +46,7 @@ impl fmt::Display for Figures {
             median,
             least,
             most,
+            ..
         } = self;
         let spread = format!("{least:.digits$} to {most:.digits$}");
         write!(f, "{median:>8.digits$}   {spread:>16}")
@@ -66,5 +72,18 @@ mod tests {
         assert_eq!((figures.least, figures.most), (-1.0, 3.0));
         assert_eq!(figures.spread(), 4.0);
         assert_eq!(format!("{figures:.1}"), "     2.0        -1.0 to 3.0");
+    }
+
+    #[test]
+    fn single_rounds_do_not_widen_the_middle_half() {
+        let middle_half = |rounds: &[f64]| Figures::of(rounds).unwrap().middle_half;
+        assert_eq!(middle_half(&[5.0]), 0.0);
+        assert_eq!(middle_half(&[5.0, 9.0]), 4.0);
+        assert_eq!(middle_half(&[1.0, 3.0, 9.0]), 8.0);
+        assert_eq!(middle_half(&[1.0, 3.0, 4.0, 90.0]), 1.0);
+        assert_eq!(
+            middle_half(&[1.0, 1.5, 3.0, 4.0, 6.0, 7.0, 80.0, 90.0]),
+            4.0
+        );
     }
 }

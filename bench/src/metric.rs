@@ -87,7 +87,7 @@ impl Metric {
         }
     }
 
-    /// How far rounds may lie apart, as a share of their median, before they say nothing. Wall-clock
+    /// How far half of the rounds may lie apart, as a share of their median, before they say nothing. Wall-clock
     /// time depends on everything else that the machine does.
     pub(crate) const fn tolerance(self) -> f64 {
         match self {
@@ -97,10 +97,10 @@ impl Metric {
             | Self::DatagramsPerSend
             | Self::Memory
             | Self::MemoryPerConnection
-            | Self::Syscalls => 0.35,
-            Self::CpuSystem | Self::CpuUser => 0.5,
+            | Self::Syscalls => 0.25,
+            Self::CpuSystem | Self::CpuUser => 0.35,
             Self::Busy | Self::LatencyP50 | Self::LatencyP99 | Self::LatencyP999 | Self::Rate => {
-                1.0
+                0.7
             }
             // Hardly any: what little there is comes from others.
             Self::Switches => f64::INFINITY,

@@ -31,8 +31,8 @@ pub(crate) struct Finding {
     pub(crate) figures: Figures,
     /// Why it says nothing.
     pub(crate) void: Option<Void>,
-    /// The first subject's alone: its figure divided by each other's, round by round; the median.
-    pub(crate) ratio_to: BTreeMap<&'static str, f64>,
+    /// The first subject's alone: its figure divided by each other's, round by round.
+    pub(crate) ratio_to: BTreeMap<&'static str, Figures>,
 }
 
 /// Why figures say nothing.
@@ -41,7 +41,7 @@ pub(crate) enum Void {
     /// More than one try in a thousand failed, or a whole round did: that share of all tries, the first
     /// in this way.
     Errors { share: f64, first: String },
-    /// Rounds lie that far apart, as a share of the median.
+    /// The middle half of the rounds lies that far apart, as a share of the median.
     Noise { spread: f64 },
 }
 
@@ -79,7 +79,7 @@ impl Void {
     pub(crate) fn reason(&self) -> String {
         match self {
             Self::Errors { share, first } => format!("{:.2} % errors: {first}", 100.0 * share),
-            Self::Noise { spread } => format!("noise: a spread of {:.0} %", 100.0 * spread),
+            Self::Noise { spread } => format!("noise: half lies {:.0} % apart", 100.0 * spread),
         }
     }
 }
@@ -99,7 +99,7 @@ fn judge(subject: &Rounds, metric: Metric) -> Option<(Figures, Option<Void>)> {
     let done: u64 = subject.rounds.iter().map(|round| round.done).sum();
     let errors: u64 = subject.rounds.iter().map(|round| round.errors).sum();
     let share = errors as f64 / (done + errors).max(1) as f64;
-    let spread = figures.spread() / figures.median;
+    let spread = figures.middle_half / figures.median;
     // A round in which nothing was answered may have few errors: each took its time.
     let idle = subject.rounds.iter().any(|round| round.done == 0);
     let void = if share > ERRORS || idle {
@@ -121,15 +121,16 @@ fn judge(subject: &Rounds, metric: Metric) -> Option<(Figures, Option<Void>)> {
     Some((figures, void))
 }
 
-/// The median of what the rounds say: what slows down one round of all does not show in it.
-fn ratio(ours: &Rounds, peer: &Rounds, metric: Metric) -> Option<f64> {
+/// What the rounds say, each of them: what slows down all subjects for a while does not show in it.
+fn ratio(ours: &Rounds, peer: &Rounds, metric: Metric) -> Option<Figures> {
     let (_, None) = judge(peer, metric)? else {
         return None;
     };
     let pairs = values(ours, metric).into_iter().zip(values(peer, metric));
     let ratios: Vec<f64> = pairs.map(|(ours, theirs)| ours / theirs).collect();
-    let ratio = Figures::of(&ratios)?.median;
-    ratio.is_finite().then_some(ratio)
+    let ratio = Figures::of(&ratios)?;
+    let finite = ratio.least.is_finite() && ratio.most.is_finite();
+    finite.then_some(ratio)
 }
 
 fn values(subject: &Rounds, metric: Metric) -> Vec<f64> {
@@ -169,11 +170,16 @@ mod tests {
         // The machine was slower in the second and third round.
         let found = found(&[
             rounds("gateway", &[10.0, 12.0, 13.0], 0),
-            rounds("nginx", &[20.0, 20.0, 26.0], 0),
+            rounds("nginx", &[20.0, 20.0, 24.0], 0),
         ]);
         assert_eq!(found.len(), 2);
         assert_eq!(found[0].figures.median, 12.0);
-        assert_eq!(found[0].ratio_to, BTreeMap::from([("nginx", 0.5)]));
+        let ratio = found[0].ratio_to["nginx"];
+        let of_round_3 = 13.0 / 24.0;
+        assert_eq!(
+            (ratio.least, ratio.median, ratio.most),
+            (0.5, of_round_3, 0.6)
+        );
         assert_eq!(found[0].unit, "µs/request");
         assert_eq!(found[1].ratio_to, BTreeMap::new());
         assert!(found.iter().all(|finding| finding.void.is_none()));
@@ -181,12 +187,12 @@ mod tests {
 
     #[test]
     fn noise_is_void_and_gives_no_ratio() {
-        let noisy = rounds("nginx", &[10.0, 10.0, 14.0], 0);
-        let calm = rounds("gateway", &[10.0, 10.0, 13.0], 0);
+        let noisy = rounds("nginx", &[9.0, 10.0, 10.0, 14.0, 14.0, 14.0], 0);
+        let calm = rounds("gateway", &[10.0, 10.0, 10.0, 10.0, 12.0, 90.0], 0);
         let one = found(&[calm.clone(), noisy.clone()]);
         assert_eq!(one[0].void, None);
         assert_eq!(one[0].ratio_to, BTreeMap::new());
-        assert_eq!(one[1].void, Some(Void::Noise { spread: 0.4 }));
+        assert_eq!(one[1].void, Some(Void::Noise { spread: 4.0 / 12.0 }));
         assert_eq!(found(&[noisy, calm])[0].ratio_to, BTreeMap::new());
     }
 

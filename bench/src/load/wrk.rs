@@ -1,8 +1,11 @@
 //! wrk.
 
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 
 use super::{Generators, Wanted, within};
@@ -11,7 +14,11 @@ use crate::scenario::Request;
 use crate::subject::installed;
 
 /// A load that can begin.
-pub(crate) struct Job(Command);
+pub(crate) struct Job {
+    command: Command,
+    /// After how long it is told to end, which it looks for ten times a second; else it ends by itself.
+    end_after: Option<Duration>,
+}
 
 impl Job {
     pub(super) fn new(
@@ -24,8 +31,7 @@ impl Job {
         command
             .arg("--threads=1")
             .arg(format!("--connections={}", wanted.scenario.load.at_once()))
-            // Whole seconds are all it takes.
-            .arg(format!("--duration={}", wanted.time.as_secs().max(1)))
+            .arg(format!("--duration={}", seconds(wanted.time)))
             .arg(format!("--timeout={TIMEOUT}"))
             .arg("--script")
             .arg(script);
@@ -33,17 +39,33 @@ impl Job {
             command.arg("--header").arg(format!("{name}: {value}"));
         }
         command.arg(format!("https://{}{}", wanted.target.host, request.path));
-        Ok(Self(command))
+        // perf, which counts system calls, would have to be told in its place.
+        let is_cut = wanted.time.subsec_nanos() > 0 && wanted.syscalls.is_none();
+        Ok(Self {
+            command,
+            end_after: is_cut.then_some(wanted.time),
+        })
     }
 
     pub(super) fn go(&mut self) -> Result<Outcome> {
-        let output = self.0.stderr(Stdio::inherit()).output();
-        let output = output.context("cannot start wrk")?;
+        let command = self.command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let wrk = command.spawn().context("cannot start wrk")?;
+        if let Some(time) = self.end_after {
+            thread::sleep(time);
+            let id = i32::try_from(wrk.id()).ok().and_then(Pid::from_raw);
+            kill_process(id.context("no process id")?, Signal::INT).context("cannot end wrk")?;
+        }
+        let output = wrk.wait_with_output().context("cannot wait for wrk")?;
         if !output.status.success() {
             bail!("wrk: {}", output.status);
         }
         outcome(&String::from_utf8_lossy(&output.stdout))
     }
+}
+
+/// Whole seconds, which are all it takes; not less than `time`.
+fn seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 /// What the script printed, on the last line.

@@ -1,10 +1,12 @@
 //! The findings as JSON: an array of
-//! `{scenario, subject, metric, unit, median, min, max, ratio_to: {peer: ratio}}`.
+//! `{scenario, subject, metric, unit, median, min, max, ratio_to: {peer: ratio},
+//! ratio_range: {peer: [least, greatest]}}`.
 //!
 //! What is void has a reason in `void`, and no ratio.
 
 use serde_json::{Map, Value, json};
 
+use crate::figures::Figures;
 use crate::result::Finding;
 
 pub(super) fn render<'a>(findings: impl Iterator<Item = &'a Finding>) -> String {
@@ -13,10 +15,11 @@ pub(super) fn render<'a>(findings: impl Iterator<Item = &'a Finding>) -> String 
 }
 
 fn one(finding: &Finding) -> Value {
-    let ratios = finding.ratio_to.iter();
-    let ratios: Map<String, Value> = ratios
-        .map(|(peer, ratio)| ((*peer).to_owned(), json!(rounded(*ratio))))
-        .collect();
+    let ratios = |one: fn(&Figures) -> Value| -> Map<String, Value> {
+        let all = finding.ratio_to.iter();
+        all.map(|(peer, ratio)| ((*peer).to_owned(), one(ratio)))
+            .collect()
+    };
     let mut value = json!({
         "scenario": finding.scenario,
         "subject": finding.subject,
@@ -25,7 +28,8 @@ fn one(finding: &Finding) -> Value {
         "median": rounded(finding.figures.median),
         "min": rounded(finding.figures.least),
         "max": rounded(finding.figures.most),
-        "ratio_to": ratios,
+        "ratio_to": ratios(|ratio| json!(rounded(ratio.median))),
+        "ratio_range": ratios(|ratio| json!([rounded(ratio.least), rounded(ratio.most)])),
     });
     if let (Some(void), Some(object)) = (&finding.void, value.as_object_mut()) {
         object.insert("void".to_owned(), json!(void.reason()));

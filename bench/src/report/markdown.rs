@@ -1,6 +1,7 @@
 //! The findings as Markdown: a table of the scenarios' first figures, then a table for each.
 
 use super::{Report, number};
+use crate::figures::Figures;
 use crate::metric::Metric;
 use crate::result::{Finding, Void};
 use crate::scenario::Scenario;
@@ -12,7 +13,8 @@ pub(super) fn render(report: &Report) -> String {
     }
     out.push_str(
         "\nMedians of the rounds (least–greatest). A ratio is the gateway's figure divided by the \
-         other's, the median of the ratios round by round. ✗: void, said below.\n\n",
+         other's, round by round. What the host does to all of them changes figures and hardly \
+         ratios: compare runs by these. ✗: void, said below.\n\n",
     );
     let all: Vec<&Finding> = report.scenarios.iter().flat_map(|(_, all)| all).collect();
     let columns = subjects(&all);
@@ -113,7 +115,7 @@ fn table(
         for peer in peers {
             match ours.and_then(|ours| ours.ratio_to.get(peer)) {
                 None => out.push_str(" |"),
-                Some(ratio) => out.push_str(&format!(" {ratio:.2} |")),
+                Some(ratio) => out.extend([" ", &fraction(ratio), " |"]),
             }
         }
         out.push('\n');
@@ -129,6 +131,19 @@ fn cell(finding: &Finding) -> String {
     }
     let (least, most) = (number(figures.least), number(figures.most));
     format!("{void}{median} ({least}–{most})")
+}
+
+fn fraction(ratio: &Figures) -> String {
+    let Figures {
+        median,
+        least,
+        most,
+        ..
+    } = ratio;
+    if least == most {
+        return format!("{median:.2}");
+    }
+    format!("{median:.2} ({least:.2}–{most:.2})")
 }
 
 /// In the order in which they come.

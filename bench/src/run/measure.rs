@@ -156,7 +156,7 @@ fn mib(bytes: u64) -> f64 {
 }
 
 /// How long system calls are counted.
-const SYSCALLS: Duration = Duration::from_secs(1);
+const SYSCALLS: Duration = Duration::from_millis(500);
 const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
 
 #[cfg(test)]
