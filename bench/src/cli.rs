@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
+use crate::cable::{Cable, Network};
 use crate::load::Generators;
 use crate::machine;
 use crate::order::Protocol;
@@ -81,7 +82,7 @@ fn run(cli: &Cli) -> Result<()> {
         Effort::FULL
     };
     let all = Scenario::all(&cli.scenarios)?;
-    let wanted = chosen(cli, &all)?;
+    let mut wanted = chosen(cli, &all)?;
     if let Some(json) = &cli.json {
         can_be_written(json)?;
     }
@@ -104,12 +105,14 @@ fn run(cli: &Cli) -> Result<()> {
             let generators = Generators {
                 place: &place,
                 programs: &cli.programs,
+                cable: None,
             };
             each(&wanted, |scenario| {
                 deployment(&generators, scenario, url, effort)
             })?
         }
         None => {
+            let cable = lay(cli, &mut wanted, &mut facts)?;
             let kinds = kinds(&cli.against);
             for kind in &kinds {
                 facts.extend(kind.version(&cli.programs)?);
@@ -129,7 +132,7 @@ fn run(cli: &Cli) -> Result<()> {
                     |kind: &&Kind| scenario.protocol == Protocol::H1 || !without.contains(kind);
                 kinds.iter().filter(able).copied().collect()
             };
-            let bench = Bench::start(&place, &cli.programs, effort)?;
+            let bench = Bench::start(&place, &cli.programs, effort, cable)?;
             if let Some(why) = &bench.uncounted {
                 facts.push(format!("system calls were not counted: {why}"));
             }
@@ -184,6 +187,22 @@ fn chosen(cli: &Cli, all: &[Scenario]) -> Result<Vec<Scenario>> {
         cli.scenarios.display()
     );
     Ok(wanted)
+}
+
+/// The cable, if a wanted scenario is over veth. Where it cannot be laid, that is an error if the
+/// scenario was named; else those over veth are left out, and `facts` has the reason.
+fn lay(cli: &Cli, wanted: &mut Vec<Scenario>, facts: &mut Vec<String>) -> Result<Option<Cable>> {
+    if wanted.iter().all(|one| one.network == Network::Loopback) {
+        return Ok(None);
+    }
+    match Cable::lay() {
+        Err(error) if cli.scenario.is_empty() => {
+            wanted.retain(|one| one.network == Network::Loopback);
+            facts.push(format!("left out what is over veth: {error:#}"));
+            Ok(None)
+        }
+        laid => laid.map(Some),
+    }
 }
 
 /// Whoever a scenario may have, ours first: the ratios are its.

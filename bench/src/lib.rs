@@ -10,6 +10,7 @@
 //! `cargo xtask bench guard`.
 
 mod account;
+mod cable;
 pub mod cli;
 mod cores;
 pub mod figures;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -104,10 +104,11 @@ impl Place {
     }
 }
 
-/// An address on loopback that nobody listens on.
-pub fn free_address() -> Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
-    listener.local_addr().context("no free port")
+/// An address with a port that nobody listens on.
+pub fn free_address(on: IpAddr) -> Result<SocketAddr> {
+    let listener = TcpListener::bind((on, 0));
+    let free = listener.and_then(|listener| listener.local_addr());
+    free.with_context(|| format!("no free port on {on}"))
 }
 
 fn params(common_name: &str, names: &[&str]) -> Result<CertificateParams> {

@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use self::back_end::BackEnd;
 pub(crate) use self::deployment::deployment;
 use self::measure::Meter;
+use crate::cable::{Cable, Network};
 use crate::cores::Cores;
 use crate::load::{Generators, Syscalls};
 use crate::place::Place;
@@ -33,6 +34,8 @@ pub(crate) struct Bench<'a> {
     place: &'a Place,
     programs: &'a Path,
     effort: Effort,
+    /// Where clients are over veth.
+    cable: Option<Cable>,
     cores: Cores,
     back_end: BackEnd,
     /// Why syscalls cannot be counted, if so.
@@ -57,13 +60,20 @@ impl Effort {
 
 impl<'a> Bench<'a> {
     /// Starts the back-end, and moves this process to the core where it works.
-    pub(crate) fn start(place: &'a Place, programs: &'a Path, effort: Effort) -> Result<Self> {
+    /// Scenarios over veth need the cable.
+    pub(crate) fn start(
+        place: &'a Place,
+        programs: &'a Path,
+        effort: Effort,
+        cable: Option<Cable>,
+    ) -> Result<Self> {
         let uncounted = Syscalls::is_possible().err();
         let cores = Cores::take()?;
         Ok(Self {
             place,
             programs,
             effort,
+            cable,
             cores,
             back_end: BackEnd::start(place, programs)?,
             uncounted: uncounted.map(|error| format!("{error:#}")),
@@ -156,22 +166,27 @@ impl<'a> Bench<'a> {
                 back_end: self.back_end.address(link),
                 link,
                 protocol: scenario.protocol_of(kind),
+                network: scenario.network,
             },
         )
     }
 
     fn meter<'b>(&'b self, scenario: &'b Scenario) -> Meter<'b> {
         Meter {
-            generators: self.generators(),
+            generators: self.generators(scenario.network),
             scenario,
             time: self.effort.time,
         }
     }
 
-    fn generators(&self) -> Generators<'_> {
+    fn generators(&self, network: Network) -> Generators<'_> {
         Generators {
             place: self.place,
             programs: self.programs,
+            cable: match network {
+                Network::Loopback => None,
+                Network::Veth => self.cable.as_ref(),
+            },
         }
     }
 

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 pub(crate) use self::credential::{Credential, Logins, PASSWORD, USER, basic, users};
 pub(crate) use self::request::{Method, Request};
+use crate::cable::Network;
 use crate::metric::Unit;
 use crate::order::{Group, Protocol, Work};
 use crate::subject::{Kind, Link};
@@ -34,6 +35,9 @@ pub(crate) struct Scenario {
     /// What the clients speak, but for the yardstick of HTTP/3.
     #[serde(default)]
     pub(crate) protocol: Protocol,
+    /// What is between the clients and the subject.
+    #[serde(default)]
+    pub(crate) network: Network,
     /// Who does it.
     #[serde(default = "Kind::usual")]
     pub(crate) subjects: Vec<Kind>,
@@ -130,6 +134,9 @@ impl Scenario {
         }
         if let Load::Open { rate: 0, .. } = scenario.load {
             bail!("a rate of nothing");
+        }
+        if scenario.deployment && scenario.network != Network::Loopback {
+            bail!("the way to a deployment is its own");
         }
         if !scenario.subjects.contains(&Kind::Gateway) {
             bail!("the gateway is always a subject");
@@ -245,8 +252,11 @@ mod tests {
             "h1-64k",
             "h1-download",
             "h3-1k",
+            "h3-1k-veth",
             "h3-download",
+            "h3-download-veth",
             "h3-new",
+            "h3-new-veth",
             "idle",
             "tls-full",
             "ws-echo",
@@ -254,6 +264,14 @@ mod tests {
             let names = [name.to_owned()];
             assert_eq!(Scenario::named(&all, &names).unwrap()[0].name, name);
         }
+    }
+
+    #[test]
+    fn clients_are_on_this_host_unless_a_scenario_says_otherwise() {
+        let network = |text: &str| Scenario::parse("a", text).unwrap().network;
+        assert_eq!(network(SMALL), Network::Loopback);
+        let veth = SMALL.replace("about", "network = 'veth'\nabout");
+        assert_eq!(network(&veth), Network::Veth);
     }
 
     #[test]
@@ -276,6 +294,8 @@ mod tests {
             ("about", "subjects = ['nginx']\nabout"),
             ("about", "subjects = ['apache']\nabout"),
             ("about", "protocol = 'h3'\nabout"),
+            ("about", "network = 'wire'\nabout"),
+            ("about", "network = 'veth'\ndeployment = true\nabout"),
             ("connections = 2", "connections = 2\nstreams = 2"),
             ("connections = 2", "connections = 2\nstreams = 0"),
             ("path = '/bytes/1'", "path = 'bytes/1'"),

@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 pub(crate) use self::syscalls::Syscalls;
+use crate::cable::Cable;
 use crate::order::{Order, Outcome, Protocol};
 use crate::place::Place;
 use crate::scenario::{Load, Logins, Method, Request, Scenario};
@@ -23,6 +24,8 @@ pub(crate) struct Generators<'a> {
     pub(crate) place: &'a Place,
     /// Where our own programs are.
     pub(crate) programs: &'a Path,
+    /// On which clients come, if not over loopback.
+    pub(crate) cable: Option<&'a Cable>,
 }
 
 /// A load that is wanted.
@@ -75,7 +78,19 @@ impl Generators<'_> {
 
     fn own(&self, wanted: &Wanted<'_>) -> Result<own::Job> {
         let program = self.programs.join("bench-load");
-        own::Job::start(within(wanted.syscalls, &program), &wanted.order())
+        own::Job::start(self.command(wanted, &program), &wanted.order())
+    }
+
+    /// A command of the clients', during which syscalls are counted if that is wanted.
+    fn command(&self, wanted: &Wanted<'_>, program: &Path) -> Command {
+        let command = match wanted.syscalls {
+            None => Command::new(program),
+            Some(syscalls) => syscalls.command(program),
+        };
+        match self.cable {
+            None => command,
+            Some(cable) => cable.enter(&command),
+        }
     }
 }
 
@@ -129,14 +144,6 @@ fn plain(scenario: &Scenario, protocol: Protocol) -> Option<&Request> {
     let once = request.fields(&Logins::default()).len() == 1;
     let closed = matches!(scenario.load, Load::Closed { .. });
     (closed && once && request.method == Method::Get && request.expect == 200).then_some(request)
-}
-
-/// A command that counts syscalls meanwhile, if that is wanted.
-fn within(syscalls: Option<&Syscalls>, program: &Path) -> Command {
-    match syscalls {
-        None => Command::new(program),
-        Some(syscalls) => syscalls.command(program),
-    }
 }
 
 const WARM_UP: Duration = Duration::from_millis(200);

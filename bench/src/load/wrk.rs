@@ -8,10 +8,11 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 
-use super::{Generators, Wanted, within};
+use super::{Generators, Wanted};
 use crate::order::{Latency, Outcome};
 use crate::scenario::Request;
 use crate::subject::installed;
+use crate::target::Target;
 
 /// A load that can begin.
 pub(crate) struct Job {
@@ -27,7 +28,7 @@ impl Job {
         request: &Request,
     ) -> Result<Self> {
         let script = generators.place.write("wrk.lua", SCRIPT)?;
-        let mut command = within(wanted.syscalls, &installed("wrk", "wrk")?);
+        let mut command = generators.command(wanted, &installed("wrk", "wrk")?);
         command
             .arg("--threads=1")
             .arg(format!("--connections={}", wanted.scenario.load.at_once()))
@@ -38,7 +39,16 @@ impl Job {
         for (name, value) in request.fields(wanted.logins).into_iter().flatten() {
             command.arg("--header").arg(format!("{name}: {value}"));
         }
-        command.arg(format!("https://{}{}", wanted.target.host, request.path));
+        let Target { address, host, .. } = wanted.target;
+        let authority = match generators.cable {
+            None => host.clone(),
+            // It looks for the name where the clients are, where it is another host's.
+            Some(_) => {
+                command.arg("--header").arg(format!("Host: {host}"));
+                address.to_string()
+            }
+        };
+        command.arg(format!("https://{authority}{}", request.path));
         // perf, which counts system calls, would have to be told in its place.
         let is_cut = wanted.time.subsec_nanos() > 0 && wanted.syscalls.is_none();
         Ok(Self {

@@ -1,6 +1,6 @@
 //! Ours, with everything on that is by default.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 
 use anyhow::Result;
@@ -12,7 +12,8 @@ use crate::place;
 use crate::tls::BACK_END_NAME;
 
 pub(super) fn command(kind: Kind, setting: &Setting<'_>, listen: SocketAddr) -> Result<Command> {
-    let text = config(kind, setting, listen, place::free_address()?);
+    let admin = place::free_address(Ipv4Addr::LOCALHOST.into())?;
+    let text = config(kind, setting, listen, admin);
     let path = setting.place.write(&format!("{kind}.toml"), &text)?;
     let mut command = tied(&own(setting, PROGRAM));
     command.args(["run", "--config"]).arg(path);
@@ -51,7 +52,7 @@ access = "./{kind}-access.log"
 level = "warn"
 
 [limits]
-connections_per_address = 16384     # on loopback all clients share one address
+connections_per_address = 16384     # all clients share one
 
 [[listener]]
 name = "public"

@@ -20,6 +20,7 @@ use serde::Deserialize;
 
 use self::process::says;
 pub(crate) use self::process::{Process, first_line, installed};
+use crate::cable::Network;
 use crate::cores::{Cores, Share};
 use crate::order::Protocol;
 use crate::place::{self, Place};
@@ -80,6 +81,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) link: Link,
     /// What the clients speak.
     pub(crate) protocol: Protocol,
+    /// Where they are.
+    pub(crate) network: Network,
 }
 
 impl Kind {
@@ -174,7 +177,7 @@ impl fmt::Display for Kind {
 impl Subject {
     /// Starts it on its core, waits until it serves, and has it show that it does its job.
     pub(crate) fn start(kind: Kind, setting: &Setting<'_>) -> Result<Self> {
-        let listen = place::free_address()?;
+        let listen = place::free_address(setting.network.address())?;
         let access_log = kind.access_log();
         let access_log = access_log.map(|name| setting.place.path(&name));
         // Of an earlier one of its kind; they grow by gigabytes.

@@ -10,9 +10,10 @@
 )]
 
 mod http3;
+mod veth;
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
@@ -227,7 +228,10 @@ fn what_cannot_be_measured_is_said_in_a_line() {
         format!("https://localhost:{}/x", address.port())
     };
     let (url, failing) = (answering(401), answering(500));
-    let nobody = format!("https://{}/", free_address().unwrap());
+    let nobody = format!(
+        "https://{}/",
+        free_address(Ipv4Addr::LOCALHOST.into()).unwrap()
+    );
     for (arguments, expected) in [
         (
             &["--scenario=h1-1g"][..],
@@ -312,17 +316,24 @@ fn bench(dir: &Dir, place: &Place, arguments: &[&str]) -> Output {
     let programs = Path::new(env!("CARGO_BIN_EXE_bench-load"))
         .parent()
         .unwrap();
-    Command::new(env!("CARGO_BIN_EXE_gateway-bench"))
+    bench_command(dir, programs)
+        .args(arguments)
+        .env("SSL_CERT_FILE", place.path("ca.pem"))
+        .output()
+        .unwrap()
+}
+
+/// A benchmark of the programs in a directory.
+fn bench_command(dir: &Dir, programs: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gateway-bench"));
+    command
         .arg("--programs")
         .arg(programs)
         .arg("--scenarios")
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios"))
         .arg("--out")
-        .arg(&dir.0)
-        .args(arguments)
-        .env("SSL_CERT_FILE", place.path("ca.pem"))
-        .output()
-        .unwrap()
+        .arg(&dir.0);
+    command
 }
 
 struct BackEnd {
@@ -359,7 +370,7 @@ struct Floor {
 
 impl Floor {
     fn start(place: &Place, back_end: SocketAddr, link: &str) -> Self {
-        let address = free_address().unwrap();
+        let address = free_address(Ipv4Addr::LOCALHOST.into()).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_bench-floor"))
             .args([address.to_string(), back_end.to_string()])
             .arg(place.directory())

@@ -261,6 +261,11 @@ const FOR_BENCH: &[Need] = &[
         packages: &["linux-perf"],
         why: "counts system calls in benchmarks",
     },
+    Need {
+        probe: &["ip", "-V"],
+        packages: &["iproute2"],
+        why: "lays the cable of the scenarios over veth",
+    },
 ];
 
 const VALGRIND: Need = Need {
