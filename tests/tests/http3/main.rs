@@ -12,6 +12,7 @@ mod bounds;
 mod browsers;
 mod bystander;
 mod curl;
+mod endings;
 mod exchanges;
 mod floods;
 mod h3_crate;
