@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use gateway_tests::harness::{ALICE, Backend, CONNECT, HANDSHAKE, Http3, Request, SWITCHING, poll};
+use gateway_tests::harness::{
+    ALICE, Backend, CONNECT, HANDSHAKE, Http3, Http3Stream, Request, SWITCHING, poll,
+};
 use quinn::{TransportConfig, VarInt};
 
 use crate::narrow::Narrow;
@@ -238,27 +240,60 @@ fn a_slow_network_gets_its_answer_also_in_a_drain() {
 
 #[test]
 fn downloads_share_a_narrow_network() {
-    // More than what is on its way at once, of each.
-    const SHARE: u64 = 800_000;
-    let backend = Backend::scripted(|conn| {
+    let site = endless();
+    let gateway = gateway(&site);
+    let network = Narrow::to(gateway.address(), 2_000_000);
+    let client = Http3::connect(network.address, gateway.http3_tls(), CONNECT);
+    share(&client, 5);
+}
+
+/// Its own window stops it, and not what the connection has room for.
+#[test]
+fn downloads_share_beside_one_that_nobody_reads() {
+    let site = endless();
+    let gateway = gateway(&site);
+    let network = Narrow::to(gateway.address(), 2_000_000);
+    let client = Http3::connect(network.address, gateway.http3_tls(), CONNECT);
+    let _unread = download(&client);
+    // As much as the client's window for one stream, which is quinn's.
+    let labels = [("direction", "out")];
+    let carried = || {
+        let datagrams = gateway
+            .metrics()
+            .sum("connect_gateway_udp_datagrams_total", &labels);
+        datagrams as u64
+    };
+    poll::until("the window is full", || (carried() > 800).then_some(()));
+    poll::settled("the download that nobody reads", STILL, carried);
+    share(&client, 5);
+}
+
+/// A back-end whose answers have no end.
+fn endless() -> Backend {
+    Backend::scripted(|conn| {
         if conn.head().is_some() {
             conn.send(b"HTTP/1.1 200 OK\r\n\r\n");
             while conn.send(&[b'z'; 65536]) {}
         }
-    });
-    let gateway = gateway(&backend);
-    let network = Narrow::to(gateway.address(), 2_000_000);
-    let client = Http3::connect(network.address, gateway.http3_tls(), CONNECT);
-    let streams: Vec<_> = (0..5)
-        .map(|_| {
-            let mut stream = client.begin(&Request::get("/").by(&ALICE));
-            stream.finish();
-            stream
-        })
-        .collect();
+    })
+}
+
+fn download(client: &Http3) -> Http3Stream<'_> {
+    let mut stream = client.begin(&Request::get("/").by(&ALICE));
+    stream.finish();
+    stream
+}
+
+/// Has several downloads at once, and fails the test unless all have their share before any has much
+/// more.
+#[track_caller]
+fn share(client: &Http3, downloads: usize) {
+    // More than what is on its way at once, of each.
+    const SHARE: u64 = 800_000;
+    let streams: Vec<_> = (0..downloads).map(|_| download(client)).collect();
     let over = AtomicBool::new(false);
     let received: Vec<_> = streams.iter().map(|_| AtomicU64::new(0)).collect();
-    std::thread::scope(|scope| {
+    let shares = std::thread::scope(|scope| {
         for (mut stream, received) in streams.into_iter().zip(&received) {
             let over = &over;
             scope.spawn(move || {
@@ -269,7 +304,6 @@ fn downloads_share_a_narrow_network() {
                 drop(stream);
             });
         }
-        // All have their share before any has much more.
         let started = Instant::now();
         let shares = loop {
             std::thread::sleep(Duration::from_millis(10));
@@ -281,6 +315,11 @@ fn downloads_share_a_narrow_network() {
             }
         };
         over.store(true, Ordering::SeqCst);
-        assert!(shares.iter().all(|share| *share > SHARE), "{shares:?}");
+        shares
     });
+    println!("{shares:?}");
+    assert!(shares.iter().all(|share| *share > SHARE), "{shares:?}");
 }
+
+/// How long what stands still is looked at.
+const STILL: Duration = Duration::from_millis(500);

@@ -4,14 +4,26 @@
 //! takes all of it, and it is the last to have waited who is woken first. Of three that always have
 //! more to write, one would never get anything. So who has waited longest goes first: the others step
 //! back once, behind all who were woken with them.
+//!
+//! Somebody may wait for room of another kind: a stream of which the client reads nothing has none of
+//! its own, and is not woken. Who is passed over holds nobody up.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-/// The writers of one connection that wait, by their streams; who has waited longest is first.
+/// The writers of one connection that wait; who has waited longest is first.
 #[derive(Debug, Default)]
-pub(super) struct Turns(RefCell<VecDeque<u64>>);
+pub(super) struct Turns(RefCell<VecDeque<Waiter>>);
+
+#[derive(Debug)]
+struct Waiter {
+    stream: u64,
+    /// It was woken, and did not try again yet.
+    woken: bool,
+    /// Somebody behind it has written, and it was not woken since.
+    passed: bool,
+}
 
 /// A writer's place among those that wait.
 #[derive(Debug)]
@@ -42,8 +54,17 @@ impl Turn {
 
     /// Whether others are to try before; said once for each time that it waits.
     pub(super) fn steps_back(&mut self) -> bool {
-        let back =
-            self.state == State::Waits && self.turns.0.borrow().front() != Some(&self.stream);
+        if self.state != State::Waits {
+            return false;
+        }
+        let mut back = false;
+        for waiter in self.turns.0.borrow_mut().iter_mut() {
+            if waiter.stream == self.stream {
+                (waiter.woken, waiter.passed) = (true, false);
+                break;
+            }
+            back |= !waiter.passed;
+        }
         if back {
             self.state = State::SteppedBack;
         }
@@ -52,20 +73,38 @@ impl Turn {
 
     /// Notes that there was no room.
     pub(super) fn wait(&mut self) {
+        let mut waiters = self.turns.0.borrow_mut();
         if self.state == State::Free {
-            self.turns.0.borrow_mut().push_back(self.stream);
+            waiters.push_back(Waiter {
+                stream: self.stream,
+                woken: false,
+                passed: false,
+            });
+        } else if let Some(own) = waiters.iter_mut().find(|one| one.stream == self.stream) {
+            own.woken = false;
         }
         self.state = State::Waits;
     }
 
-    /// Notes that it waits no more: it has written, or never will.
-    pub(super) fn leave(&mut self) {
+    /// Notes that it has written, and waits no more.
+    pub(super) fn wrote(&mut self) {
+        if self.state != State::Free {
+            let mut waiters = self.turns.0.borrow_mut();
+            let before = waiters.iter_mut();
+            for waiter in before.take_while(|one| one.stream != self.stream) {
+                waiter.passed |= !waiter.woken;
+            }
+            drop(waiters);
+            self.leave();
+        }
+    }
+
+    /// Notes that it waits no more.
+    fn leave(&mut self) {
         if self.state != State::Free {
             self.state = State::Free;
-            self.turns
-                .0
-                .borrow_mut()
-                .retain(|other| *other != self.stream);
+            let mut waiters = self.turns.0.borrow_mut();
+            waiters.retain(|other| other.stream != self.stream);
         }
     }
 }
@@ -94,14 +133,49 @@ mod tests {
         // In vain keeps the place.
         three.wait();
         one.wait();
-        two.leave();
+        two.wrote();
         two.wait();
         assert!(two.steps_back() && three.steps_back() && !one.steps_back());
         drop(one);
         three.wait();
         assert!(!three.steps_back());
-        three.leave();
-        two.leave();
+        three.wrote();
+        two.wrote();
         assert!(turns.0.borrow().is_empty());
+    }
+
+    #[test]
+    fn who_is_not_woken_holds_nobody_up() {
+        let turns = Rc::new(Turns::default());
+        let [mut still, mut one, mut two, mut three] =
+            [0, 1, 2, 3].map(|stream| Turn::new(&turns, stream));
+        for turn in [&mut still, &mut one, &mut two, &mut three] {
+            turn.wait();
+        }
+        // That it is not is seen when somebody has written; nor is anybody passed who was woken.
+        assert!(three.steps_back() && two.steps_back() && one.steps_back());
+        assert!(!three.steps_back());
+        three.wrote();
+        three.wait();
+        for turn in [&mut two, &mut one] {
+            assert!(!turn.steps_back());
+            turn.wait();
+        }
+        for _ in 0..3 {
+            // The last to have waited is woken first.
+            assert!(three.steps_back() && two.steps_back() && !one.steps_back());
+            one.wrote();
+            one.wait();
+            for turn in [&mut three, &mut two] {
+                assert!(!turn.steps_back());
+                turn.wait();
+            }
+            std::mem::swap(&mut one, &mut two);
+            std::mem::swap(&mut two, &mut three);
+        }
+        // It has its place again once it is.
+        assert!(!still.steps_back());
+        still.wait();
+        assert!(three.steps_back() && two.steps_back() && one.steps_back());
     }
 }

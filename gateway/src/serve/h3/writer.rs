@@ -93,7 +93,7 @@ impl Writer {
             let write = self.stream.write_chunks(pieces);
             let written = pin!(write).poll(cx);
             match written.is_ready() {
-                true => self.turn.leave(),
+                true => self.turn.wrote(),
                 false => self.turn.wait(),
             }
             written
