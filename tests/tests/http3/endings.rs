@@ -5,10 +5,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use gateway_tests::harness::{
-    ALICE, Backend, HANDSHAKE, Http3, Http3Stream, Request, SWITCHING, poll,
+    ALICE, Backend, CONNECT, HANDSHAKE, Http3, Http3Stream, Request, SWITCHING, poll,
 };
 
-use crate::{NO_ERROR, setup};
+use crate::narrow::Narrow;
+use crate::{NO_ERROR, gateway, setup};
 
 #[test]
 fn a_drain_closes_tunnels_near_its_end() {
@@ -60,6 +61,34 @@ fn a_drain_cuts_a_tunnel_that_does_not_close() {
     came.sort();
     assert_eq!(came, [vec![], answer]);
     assert_eq!(gateway.wait().code(), Some(0));
+}
+
+/// What QUIC took of an answer is not yet with the client; nor is it given up because the network
+/// carries nothing for a while.
+#[test]
+fn a_network_that_fails_for_a_while_loses_no_answer_in_a_drain() {
+    let backend = Backend::scripted(|conn| {
+        while conn.request().is_some() {
+            conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n");
+            conn.send(&[b'z'; 300_000]);
+        }
+    });
+    let mut gateway = gateway(&backend);
+    let network = Narrow::to(gateway.address(), 250_000);
+    let client = Http3::connect(network.address, gateway.http3_tls(), CONNECT);
+    let mut stream = client.begin(&Request::get("/").by(&ALICE));
+    stream.finish();
+    // For the gateway it is over.
+    gateway.logged("the request", |line| line["path"] == "/");
+    network.carries(false);
+    gateway.terminate();
+    gateway.said(&["draining"]);
+    std::thread::sleep(Duration::from_secs(3));
+    network.carries(true);
+    let answer = stream.read_answer().unwrap().expect(200);
+    assert_eq!(answer.body.len(), 300_000);
+    assert_eq!(client.closed(), NO_ERROR);
+    assert!(gateway.wait().success());
 }
 
 /// A back-end that takes a handshake, and tells what came until its end.

@@ -7,6 +7,7 @@ mod request;
 mod streams;
 mod tube;
 mod turns;
+mod unacknowledged;
 mod upload;
 mod writer;
 
@@ -27,6 +28,7 @@ use wire::h3::{Code, ControlStream, Error, PeerStreams, Settings, Side, push_goa
 use self::request::Spare;
 use self::streams::Said;
 use self::turns::Turns;
+use self::unacknowledged::Unacknowledged;
 use super::DRAIN_GRACE;
 use super::leg::Visitor;
 use crate::quic::wire_code;
@@ -82,6 +84,7 @@ pub(crate) async fn serve_http3(worker: &Rc<Worker>, client: Http3Client) {
         opened: Cell::new(0),
         useless: Cell::new(0),
         turns: Rc::default(),
+        unacknowledged: Unacknowledged::default(),
         arena: RefCell::default(),
         spares: RefCell::default(),
         open: Cell::new(0),
@@ -127,6 +130,8 @@ struct Shared {
     useless: Cell<u32>,
     /// In which order those write that wait for room.
     turns: Rc<Turns>,
+    /// Answers that are on their way.
+    unacknowledged: Unacknowledged,
     /// The memory of decoded heads.
     arena: RefCell<BytesMut>,
     /// What requests that are over leave to those that come.
@@ -166,7 +171,7 @@ impl Shared {
         let mut told = false;
         // Since when there is no request, if there is none.
         let mut idle_since = Some(Instant::now());
-        // How many STREAM frames had been sent when the end was looked for.
+        // How many STREAM frames had been sent when the end was looked for, and since when.
         let mut sent = None;
         loop {
             if !leaving && self.broken.get() >= MOST_BROKEN {
@@ -183,7 +188,7 @@ impl Shared {
                 (_, _) => idle_since = None,
             }
             // What was written last may still be on its way, and would be lost: over a slow network
-            // for long.
+            // for long, and longer over one that fails for a while. What is sent again counts as sent.
             let look = idle_since
                 .filter(|_| leaving)
                 .map(|since| since + DRAIN_GRACE / 2);
@@ -221,12 +226,21 @@ impl Shared {
                 }
                 () = self.changed.notified() => {}
                 () = until(look) => {
-                    let now = Some(self.connection.stats().frame_tx.stream);
-                    if sent == now {
+                    let now = Instant::now();
+                    let frames = self.connection.stats().frame_tx.stream;
+                    let since = match sent {
+                        Some((before, since)) if before == frames => since,
+                        _ => now,
+                    };
+                    let limit = match self.unacknowledged.have_arrived() {
+                        true => DRAIN_GRACE / 2,
+                        false => self.visitor.front.timeouts.body,
+                    };
+                    if now - since >= limit {
                         self.end(Code::NoError, "");
                     }
-                    sent = now;
-                    idle_since = Some(Instant::now());
+                    sent = Some((frames, since));
+                    idle_since = Some(now);
                 }
                 () = timer.expired(), if idle_since.is_some() && !leaving => {
                     leaving = true;

@@ -90,7 +90,10 @@ pub(super) async fn serve(shared: Rc<Shared>, send: SendStream, receive: RecvStr
     if broken.is_some() {
         shared.broken.set(shared.broken.get() + 1);
     }
-    drop(stream);
+    let writer = stream.writer.into_inner();
+    if writer.has_finished() {
+        shared.unacknowledged.keep(writer);
+    }
     let mut spares = shared.spares.borrow_mut();
     if spares.len() < MOST_SPARES {
         spares.push(Spare { timer, id });

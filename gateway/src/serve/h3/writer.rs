@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 use quinn::SendStream;
@@ -28,6 +28,8 @@ pub(super) struct Writer {
     turn: Turn,
     /// Neither more nor less can be said: it has ended, or was reset.
     over: bool,
+    /// It has ended.
+    finished: bool,
 }
 
 impl Writer {
@@ -39,6 +41,7 @@ impl Writer {
             said: Rc::clone(said),
             wished: 0,
             over: false,
+            finished: false,
         }
     }
 
@@ -106,7 +109,23 @@ impl Writer {
     /// Ends the stream.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         self.over = true;
-        Ok(self.stream.finish()?)
+        self.stream.finish()?;
+        self.finished = true;
+        Ok(())
+    }
+
+    /// Whether the stream has ended in order.
+    pub(super) fn has_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Whether nothing of what was written is on its way: the client has all, or wants no more of it.
+    pub(super) fn has_arrived(&self) -> bool {
+        let stopped = pin!(self.stream.stopped());
+        // Only what is known already is of interest.
+        stopped
+            .poll(&mut Context::from_waker(Waker::noop()))
+            .is_ready()
     }
 
     /// Breaks the stream off, unless it is over; whether it was not.
