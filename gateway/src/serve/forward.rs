@@ -124,7 +124,7 @@ pub(super) async fn forward<'a, L: Leg>(
                 untouched,
                 unanswered,
             } => {
-                let safe = is_safe(request) && unanswered;
+                let safe = is_safe(request.head.method()) && !has_body(request) && unanswered;
                 if reused && !retried && (untouched || safe) {
                     retried = true;
                     tracing::debug!(error = %error, "retrying on a new connection");
@@ -168,11 +168,10 @@ async fn fail<L: Leg>(
     refuse(leg, worker, Some(request), &refusal, report).await
 }
 
-/// Whether a request may be sent twice without the back-end noticing (RFC 9110 §9.2.2, narrowed to
-/// what ARCHITECTURE.md, "Retry", allows).
-fn is_safe(request: &Request) -> bool {
-    let method = request.head.method();
-    matches!(method, Method::Get | Method::Head | Method::Options) && !has_body(request)
+/// Whether a request with that method, and without a body, may be sent twice without the back-end
+/// noticing (RFC 9110 §9.2.2, narrowed to what ARCHITECTURE.md, "Retry", allows).
+pub(super) fn is_safe(method: Method) -> bool {
+    matches!(method, Method::Get | Method::Head | Method::Options)
 }
 
 /// A refusal after the decision, in the form that this client can use.

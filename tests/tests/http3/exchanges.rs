@@ -2,7 +2,8 @@
 
 use bytes::BytesMut;
 use gateway_tests::harness::{
-    ALICE, Backend, CONNECT, Framing, GENERIC, HANDSHAKE, Http3, Lossy, Request, SWITCHING, scale,
+    ALICE, Backend, CONNECT, Framing, GENERIC, HANDSHAKE, Http3, Lossy, Request, SWITCHING, poll,
+    scale,
 };
 use wire::h3::HeadWriter;
 
@@ -135,6 +136,37 @@ fn bodies_go_up_as_they_came() {
     let received = backend.one();
     assert_eq!(received.field("transfer-encoding"), Some("chunked"));
     assert!(received.complete && received.body == body);
+}
+
+/// Some clients end a request in a packet of its own.
+#[test]
+fn a_request_without_content_has_no_body_also_if_its_end_is_late() {
+    let backend = Backend::recording();
+    let gateway = gateway(&backend);
+    let client = gateway.http3();
+    client.ask(&Request::get("/").by(&ALICE)).expect(200);
+    backend.take();
+    for _ in 0..scale(30, 300) {
+        for method in ["GET", "HEAD", "OPTIONS"] {
+            let mut stream = client.begin(&Request::new(method, "/").by(&ALICE));
+            stream.finish();
+            stream.read_answer().unwrap().expect(200);
+            let received = backend.one();
+            assert_eq!(received.field("transfer-encoding"), None, "{received:?}");
+            assert_eq!(received.field("content-length"), None, "{received:?}");
+        }
+    }
+    // One that has some is a body; and who says neither is not waited for without end.
+    let mut stream = client.begin(&Request::get("/").by(&ALICE));
+    stream.send_data(b"content").finish();
+    stream.read_answer().unwrap().expect(200);
+    assert_eq!(backend.one().body, b"content");
+    let mut stream = client.begin(&Request::get("/open").by(&ALICE));
+    poll::until("the back-end has the head", || {
+        backend.saw(b"GET /open ").then_some(())
+    });
+    stream.finish().read_answer().unwrap().expect(200);
+    assert_eq!(backend.one().field("transfer-encoding"), Some("chunked"));
 }
 
 #[test]

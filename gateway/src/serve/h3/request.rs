@@ -1,15 +1,17 @@
 //! One request stream: its head, the request, and how it all ends.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use bytes::BytesMut;
 use policy::Reason;
 use quinn::{RecvStream, SendStream};
 use tokio::time::Instant;
-use wire::h1;
+use wire::h1::{self, Body};
 use wire::h3::{Code, Request, SectionError, parse_request};
 
 use super::Shared;
@@ -17,6 +19,7 @@ use super::leg::Exchange;
 use super::tube::Stream;
 use super::upload::{Head, NoHead, Reader};
 use super::writer::Writer;
+use crate::serve::forward::is_safe;
 use crate::serve::pace::{Account, Carried};
 use crate::serve::request::{handle, refuse_head};
 use crate::timer::IdleTimer;
@@ -160,10 +163,36 @@ async fn request(shared: &Shared, exchange: &mut Exchange, id: &str) {
     if message.websocket {
         reader.tunnel();
     } else {
-        message.body = poll_fn(|cx| Poll::Ready(reader.expect(message.body, cx))).await;
+        reader.expect(message.body);
+        if message.body == Body::Chunked {
+            await_end(exchange, &message).await;
+        }
+        let reader = exchange.stream.reader.get_mut();
+        if message.body == Body::Chunked && reader.is_empty() {
+            message.body = Body::Empty;
+        }
     }
     handle(exchange, worker, &message, id).await;
     worker.recycle(message.head.recycle());
+}
+
+/// Waits until it is known whether a body follows, where it is known at once; or nearly always is: the
+/// end of a request that has none is in a packet of its own with some clients. Unknown, it is a body to
+/// the back-end, of which some make something else, and the request cannot be sent twice.
+async fn await_end(exchange: &mut Exchange, message: &h1::Request) {
+    let reader = exchange.stream.reader.get_mut();
+    let mut known = pin!(poll_fn(|cx| reader.poll_any(cx)));
+    let at_once = poll_fn(|cx| Poll::Ready(known.as_mut().poll(cx).is_ready())).await;
+    // Whoever asks for a go-ahead waits for us.
+    if at_once || message.expects_continue || !is_safe(message.head.method()) {
+        return;
+    }
+    exchange.timer.restart(Instant::now(), LATE_END);
+    tokio::select! {
+        biased;
+        () = known => {}
+        () = exchange.timer.expired() => {}
+    }
 }
 
 /// The bytes of a WebSocket's key. They only have to differ (RFC 6455 §4.1).
@@ -174,6 +203,10 @@ fn nonce() -> [u8; 16] {
     }
     bytes
 }
+
+/// How long the end of a request may take that hardly has a body. RFC 9114 §4.1: a client has to say that
+/// it ends.
+const LATE_END: Duration = Duration::from_millis(100);
 
 /// As many as a page asks for at once, roughly.
 const MOST_SPARES: usize = 16;

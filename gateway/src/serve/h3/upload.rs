@@ -95,19 +95,25 @@ impl Reader {
         }
     }
 
-    /// What follows the head is a body with that framing; more exactly, with the one that is returned,
-    /// if it has come to its end already.
-    pub(super) fn expect(&mut self, body: Body, cx: &mut Context<'_>) -> Body {
+    /// What follows the head is a body with that framing.
+    pub(super) fn expect(&mut self, body: Body) {
         self.count = DataCount::new(body);
-        let nothing = |this: &Self| this.pending.iter().all(Bytes::is_empty);
-        if body == Body::Chunked && nothing(self) && !self.ended {
-            // Whatever there is to say of it is said when it is read.
-            let _ = self.poll_more(cx);
+    }
+
+    /// Waits until something has come behind the head, or its end.
+    pub(super) fn poll_any(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.has_pending() && !self.ended {
+            if ready!(self.poll_more(cx)).is_err() {
+                // It is said when it is read.
+                break;
+            }
         }
-        match body {
-            Body::Chunked if self.ended && nothing(self) => Body::Empty,
-            body => body,
-        }
+        Poll::Ready(())
+    }
+
+    /// Whether all has come, and nothing behind the head.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ended && !self.has_pending()
     }
 
     /// What follows the head is a tunnel (RFC 9220 §3).
