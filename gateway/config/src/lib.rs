@@ -146,7 +146,7 @@ pub struct Limits {
     /// The least rate of a body; `None`: any will do.
     pub body_rate: Option<BodyRate>,
     /// HTTP/3 handshakes at once, all workers together, beyond which a client has to prove its
-    /// address first (RFC 9000 §8.1.2); 0: always.
+    /// address first (RFC 9000 §8.1.2), or half of `connections_per_address` if that is less; 0: always.
     pub http3_handshakes: u32,
     /// Requests at once on one HTTP/3 connection; from 1 to 10,000.
     pub http3_streams: u32,

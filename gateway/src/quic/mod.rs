@@ -83,10 +83,13 @@ impl Http3 {
             .max_incoming(MOST_INCOMING)
             .incoming_buffer_size(INCOMING_BUFFER)
             .incoming_buffer_size_total(INCOMING_BUFFER * MOST_INCOMING as u64);
+        let workers = workers.max(1);
         let handshakes = listener.limits.http3_handshakes as usize;
+        // Whoever pretends to have an address leaves it half of its places, over all workers.
+        let of_address = listener.limits.connections_per_address as usize / 2;
         Self {
             server,
-            handshakes: handshakes.div_ceil(workers.max(1)),
+            handshakes: handshakes.div_ceil(workers).min(of_address / workers),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a client may do to the gateway, and to others: little.
 
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,6 +8,9 @@ use std::time::Duration;
 use gateway_tests::harness::bulk::MIB;
 use gateway_tests::harness::{ALICE, Backend, Http3, Lossy, Request, scale};
 use gateway_tests::harness::{CONNECT, poll};
+use quinn::crypto::rustls::QuicClientConfig;
+use quinn::{ClientConfig, Endpoint};
+use tokio::runtime::Builder;
 
 use crate::{
     CLOSED_CRITICAL_STREAM, FRAME_UNEXPECTED, ID_ERROR, MISSING_SETTINGS, NO_ERROR,
@@ -373,6 +377,54 @@ fn an_address_is_proven_where_that_is_asked_for() {
             .sum("connect_gateway_http3_retries_total", &[]),
         0.0
     );
+}
+
+/// Whoever writes packets in another's name gets no answer, and proves nothing.
+#[test]
+fn who_pretends_to_have_an_address_leaves_it_places() {
+    const PLACES: usize = 20;
+    let backend = Backend::recording();
+    let gateway = setup(&backend)
+        .line("gateway", "workers = 1")
+        .line("limits", &format!("connections_per_address = {PLACES}"))
+        .start();
+    let ours = UdpSocket::bind("127.0.0.1:0").unwrap();
+    ours.set_read_timeout(Some(poll::patience())).unwrap();
+    let tls = QuicClientConfig::try_from(gateway.http3_tls()).unwrap();
+    let config = ClientConfig::new(Arc::new(tls));
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let _entered = runtime.enter();
+    let endpoint = Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = ours.local_addr().unwrap();
+    let mut datagram = [0; 1500];
+    // Kept, so that none says that it is over.
+    let _begun: Vec<_> = (0..4 * PLACES)
+        .map(|_| {
+            let begun = endpoint.connect_with(config.clone(), address, CONNECT);
+            let length = ours.recv(&mut datagram).unwrap();
+            ours.send_to(&datagram[..length], gateway.address())
+                .unwrap();
+            begun.unwrap()
+        })
+        .collect();
+    poll::until("all have come", || {
+        let came = "connect_gateway_udp_datagrams_total";
+        let came = gateway.metrics().sum(came, &[("direction", "in")]);
+        (came as usize >= 4 * PLACES).then_some(())
+    });
+    gateway.ask(&Request::get("/").by(&ALICE)).expect(200);
+    gateway
+        .http3()
+        .ask(&Request::get("/").by(&ALICE))
+        .expect(200);
+    let retries = "connect_gateway_http3_retries_total";
+    assert!(gateway.metrics().sum(retries, &[]) > 0.0);
+    let refused = "connect_gateway_connections_refused_total";
+    assert_eq!(gateway.metrics().sum(refused, &[]), 0.0);
 }
 
 #[test]
