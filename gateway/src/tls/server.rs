@@ -88,7 +88,10 @@ impl Acceptor {
         let stock = config(ALL_VERSIONS, b"http/1.1", &ticketer).map_err(unusable)?;
         let quic = http3.then(|| {
             // Its own tickets: what was agreed on by TCP is nothing that QUIC could go on with.
-            let config = config(&NEW, b"h3", &Ticketer::new()?)?;
+            let mut config = config(&NEW, b"h3", &Ticketer::new()?)?;
+            // A client has one connection, and one ticket more with each: two would be for as many
+            // connections at once, which HTTP/1.1 has.
+            config.send_tls13_tickets = 1;
             let config = QuicServerConfig::try_from(config);
             config.map_err(|error| rustls::Error::General(error.to_string()))
         });

@@ -23,6 +23,7 @@ mod narrow;
 mod pressure;
 mod said;
 mod storms;
+mod tickets;
 
 use gateway_tests::harness::{Backend, Gateway, Setup};
 
