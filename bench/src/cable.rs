@@ -55,13 +55,14 @@ impl Cable {
         laid
     }
 
-    /// The command among the clients.
+    /// The command among the clients, which ends (SIGTERM) when this process does: what still waits for
+    /// answers would keep the cable for a minute.
     pub(crate) fn enter(&self, command: &Command) -> Command {
         let namespace = format!("/proc/{}/fd/{}", process::id(), self.0.as_raw_fd());
         let mut inside = Command::new("nsenter");
         inside
             .arg(format!("--net={namespace}"))
-            .arg("--")
+            .args(["--", "setpriv", "--pdeathsig", "TERM", "--"])
             .arg(command.get_program())
             .args(command.get_args());
         inside
