@@ -24,7 +24,8 @@ fn nothing_stays_however_a_run_ends() {
     let script = "#!/bin/sh\nwhile kill -0 $PPID 2>/dev/null; do sleep 0.02; done\n";
     fs::write(&gateway, script).unwrap();
     fs::set_permissions(&gateway, fs::Permissions::from_mode(0o755)).unwrap();
-    for signal in [Signal::INT, Signal::KILL] {
+    // Not SIGINT, which does the same: a shell has what it runs in the background ignore it.
+    for signal in [Signal::TERM, Signal::KILL] {
         let mut run = bench_command(&dir, &dir.0)
             .arg("--scenario=h3-new-veth")
             .stderr(Stdio::null())
