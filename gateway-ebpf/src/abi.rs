@@ -134,6 +134,43 @@ pub struct Event {
     pub command: [u8; 16],
 }
 
+/// The UDP sockets of one listening address, which is the key in `GROUPS`, as far as datagrams are
+/// steered to them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Group {
+    /// Half of the keys of connection IDs.
+    pub conceal: [u64; 2],
+    /// The other half.
+    pub prove: [u64; 2],
+    /// The cookie of the network namespace.
+    pub namespace: u64,
+    /// The generation that new connections go to.
+    pub newest: u16,
+    /// Zero.
+    pub padding: [u16; 3],
+    /// Each at the place of its number, modulo their count.
+    pub generations: [Generation; GENERATIONS],
+}
+
+impl Group {
+    /// The number of this layout, and of what `SOCKETS` holds: to be changed with them. Maps of
+    /// another one are another version's.
+    pub const LAYOUT: u32 = 1;
+}
+
+/// A process of the gateway's, in a [`Group`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Generation {
+    /// The place in `SOCKETS` of its worker 0; the others follow.
+    pub base: u32,
+    /// Its number.
+    pub number: u16,
+    /// How many workers it has; 0: nobody has this place.
+    pub workers: u16,
+}
+
 /// Gives a type its bytes, in the order of its fields, for maps that user space reads and writes.
 macro_rules! bytes {
     ($type:ident $size:literal { $($field:ident)* }) => {
@@ -176,6 +213,8 @@ bytes! { Settings 192 {
 bytes! { Service 32 { namespace cgroup uid flags } }
 bytes! { Endpoint 20 { address port padding } }
 bytes! { Source 18 { port address } }
+bytes! { Group 304 { conceal prove namespace newest padding generations } }
+bytes! { Generation 8 { base number workers } }
 bytes! { Event 88 {
     time cgroup pid uid interface program reason enforced padding source destination source_port
     destination_port padding2 command
@@ -326,6 +365,20 @@ numbered! {
     }
 }
 
+numbered! {
+    /// Where a datagram was steered to. Numbers are places in the per-CPU array `STEERED`.
+    Steered {
+        /// To the worker that has its connection.
+        Home "home",
+        /// To a worker of the newest process, by its addresses: it names no connection of ours.
+        Spread "spread",
+        /// The same: the connection that it names was of a process or worker that is gone.
+        Orphaned "orphaned",
+        /// Nowhere: the kernel spreads over all sockets of the address.
+        Unsteered "unsteered",
+    }
+}
+
 impl Reason {
     /// Whether it lets pass.
     pub const fn passes(self) -> bool {
@@ -348,6 +401,12 @@ pub const MAX_EXCEPTIONS: usize = 8;
 pub const MAX_ENDPOINTS: u32 = 64;
 /// The most entries of all `allow_from` lists.
 pub const MAX_ALLOWED: u32 = 1024;
+/// The most listening addresses that datagrams are steered for.
+pub const MAX_GROUPS: u32 = 64;
+/// Processes of the gateway's at once, for one address.
+pub const GENERATIONS: usize = 32;
+/// Sockets that datagrams are steered to, of all addresses and processes.
+pub const MAX_SOCKETS: u32 = 8192;
 /// The size of the ring of events, in bytes.
 pub const RING_BYTES: u32 = 256 * 1024;
 
@@ -410,6 +469,26 @@ mod tests {
         // The place that `repr(C)` gives it.
         assert_eq!(core::mem::offset_of!(Event, destination_port), 66);
         assert_eq!(event.to_bytes()[66..68], 3939u16.to_ne_bytes());
+    }
+
+    #[test]
+    fn a_groups_bytes_come_back() {
+        let mut group = Group {
+            conceal: [1, u64::MAX],
+            prove: [3, 4],
+            namespace: 5,
+            newest: 0xfffe,
+            ..Group::default()
+        };
+        group.generations[30] = Generation {
+            base: 8190,
+            number: 0xfffe,
+            workers: 2,
+        };
+        assert_eq!(Group::from_bytes(&group.to_bytes()), group);
+        // The place that `repr(C)` gives it.
+        let at = core::mem::offset_of!(Group, generations) + 30 * Generation::SIZE;
+        assert_eq!(group.to_bytes()[at..at + 4], 8190u32.to_ne_bytes());
     }
 
     #[test]

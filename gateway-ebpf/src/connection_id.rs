@@ -27,12 +27,18 @@ pub struct Home {
 
 impl Keys {
     /// Keys from random numbers, those that conceal and those that prove.
+    #[inline(always)]
     pub fn new(conceal: [u64; 2], prove: [u64; 2]) -> Self {
         let key = |[low, high]: [u64; 2]| Key(low, high);
         Self {
             conceal: key(conceal),
             prove: key(prove),
         }
+    }
+
+    /// The random numbers that they are made from, as [`Keys::new`] takes them.
+    pub fn numbers(&self) -> [[u64; 2]; 2] {
+        [self.conceal, self.prove].map(|Key(low, high)| [low, high])
     }
 
     /// The connection ID with this nonce, which must be random: it is all that tells two IDs of one
@@ -48,6 +54,7 @@ impl Keys {
     }
 
     /// Whose a connection is; `None` if the ID is none of ours.
+    #[inline(always)]
     pub fn open(&self, id: [u8; LEN]) -> Option<Home> {
         let id = u128::from_le_bytes(id);
         let nonce = (id as u64).to_le_bytes();
@@ -72,10 +79,14 @@ struct Key(u64, u64);
 
 impl Key {
     /// The low half of SipHash-2-4 over a nonce, and over four bytes behind it if there are any.
+    #[inline(always)]
     fn hash(self, nonce: [u8; 8], behind: Option<u32>) -> u32 {
         self.siphash(nonce, behind) as u32
     }
 
+    /// Inline, like all that the kernel program uses: the verifier would refuse a call with what
+    /// `None` leaves unset.
+    #[inline(always)]
     fn siphash(self, nonce: [u8; 8], behind: Option<u32>) -> u64 {
         let nonce = u64::from_le_bytes(nonce);
         // The last block holds what is left of the message, and its length in the highest byte.
@@ -100,6 +111,7 @@ impl Key {
     }
 }
 
+#[inline(always)]
 fn round([mut a, mut b, mut c, mut d]: [u64; 4]) -> [u64; 4] {
     a = a.wrapping_add(b);
     b = b.rotate_left(13) ^ a;
@@ -148,6 +160,14 @@ mod tests {
             let id = keys().seal(home, nonce.to_le_bytes());
             assert_eq!(u128::from_le_bytes(id), expected, "{home:?}");
         }
+    }
+
+    #[test]
+    fn keys_are_made_of_their_numbers() {
+        let [conceal, prove] = keys().numbers();
+        assert_eq!((conceal[1] >> 56, prove[0] & 0xff), (0x0f, 0x10));
+        let id = keys().seal(home(1, 2), [3; 8]);
+        assert_eq!(Keys::new(conceal, prove).open(id), Some(home(1, 2)));
     }
 
     #[test]

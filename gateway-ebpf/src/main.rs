@@ -14,6 +14,7 @@ mod ingress;
 mod maps;
 mod origin;
 mod skb;
+mod steer;
 mod verdict;
 
 /// Nothing here panics: the verifier would refuse the loop.

@@ -8,8 +8,8 @@ use aya_ebpf::bindings::{BPF_F_CLONE, BPF_F_NO_PREALLOC, bpf_map_type};
 use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf, SkStorage};
 use aya_ebpf::macros::btf_map;
 use gateway_ebpf::abi::{
-    Endpoint, Event, MAX_ALLOWED, MAX_ENDPOINTS, RING_BYTES, Service, Settings, Source,
-    VERDICTS as PLACES,
+    Endpoint, Event, Group, MAX_ALLOWED, MAX_ENDPOINTS, MAX_GROUPS, MAX_SOCKETS, RING_BYTES,
+    Service, Settings, Source, Steered, VERDICTS as PLACES,
 };
 use gateway_ebpf::quick::{Places, Ports, place};
 
@@ -66,6 +66,19 @@ pub static EVENTS: RingBuf<Event, { RING_BYTES as usize }> = RingBuf::new();
 /// Events that found no place in the ring.
 #[btf_map]
 pub static LOST: PerCpuArray<u64, 1> = PerCpuArray::new();
+
+/// For each listening address, by the address that its sockets are bound to, how their IDs are read
+/// and where in `SOCKETS` they are.
+#[btf_map]
+pub static GROUPS: HashMap<Endpoint, Group, { MAX_GROUPS as usize }> = HashMap::new();
+
+/// The UDP sockets that datagrams are steered to. The kernel takes out what is closed.
+#[btf_map]
+pub static SOCKETS: Sockets = Sockets::new();
+
+/// How many datagrams were steered where.
+#[btf_map]
+pub static STEERED: PerCpuArray<u64, { Steered::ALL.len() }> = PerCpuArray::new();
 
 /// Whether some remote endpoint has a port. Without the set, which cannot be, all have one.
 #[inline(always)]
@@ -138,3 +151,29 @@ impl<T> Inherited<T> {
 
 // SAFETY: the pointers are null and never followed.
 unsafe impl<T> Sync for Inherited<T> {}
+
+/// An array of sockets whose values are 8 bytes long, so that user space can look them up: what it
+/// gets are the sockets' cookies. The library's have 4. The fields are as in [`Inherited`].
+#[repr(C)]
+pub struct Sockets {
+    r#type: *const [i32; bpf_map_type::BPF_MAP_TYPE_REUSEPORT_SOCKARRAY as usize],
+    key: *const u32,
+    value: *const u64,
+    max_entries: *const [i32; MAX_SOCKETS as usize],
+    map_flags: *const [i32; 0],
+}
+
+impl Sockets {
+    const fn new() -> Self {
+        Self {
+            r#type: ptr::null(),
+            key: ptr::null(),
+            value: ptr::null(),
+            max_entries: ptr::null(),
+            map_flags: ptr::null(),
+        }
+    }
+}
+
+// SAFETY: the pointers are null and never followed.
+unsafe impl Sync for Sockets {}

@@ -52,12 +52,13 @@ mod tests {
         assert!(!is_whole(b"\x7fELF"));
     }
 
-    const SECTIONS: [&str; 6] = [
+    const SECTIONS: [&str; 7] = [
         "cgroup/bind4",
         "cgroup/bind6",
         "cgroup/connect4",
         "cgroup/connect6",
         "cgroup_skb/egress",
         "cgroup_skb/ingress",
+        "sk_reuseport",
     ];
 }
