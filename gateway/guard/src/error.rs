@@ -81,6 +81,12 @@ pub enum GuardError {
     /// Another instance has this pin directory.
     #[error("already_running: another guard holds {}; expected one for each pin directory", _0.display())]
     Running(PathBuf),
+    /// Which sockets datagrams are steered to cannot be looked up.
+    #[error("cannot look up the sockets that datagrams are steered to: {source}")]
+    Steering {
+        /// Why.
+        source: io::Error,
+    },
     /// What the rules name cannot be looked up.
     #[error("cannot look up cgroups and namespaces: {0}")]
     Surroundings(#[source] io::Error),

@@ -8,10 +8,12 @@ use aya::Ebpf;
 use gateway_ebpf::abi::{Event, Program, Reason, Settings};
 
 use crate::cgroup::Hierarchy;
+use crate::control::Join;
 use crate::error::GuardError;
 use crate::link::{self, Hook, Link};
 use crate::maps::{Foreign, Maps};
 use crate::rules::{Mode, Rules};
+use crate::steering::{Steering, SteeringError};
 use crate::surroundings::{Look, Surroundings};
 use crate::{cut, pins, probe, programs, tables};
 
@@ -26,6 +28,7 @@ pub struct Guard {
     root: File,
     ebpf: Ebpf,
     maps: Maps,
+    steering: Steering,
     links: Vec<(Hook, Link)>,
     destroyed: u64,
     uncut: Option<GuardError>,
@@ -140,6 +143,7 @@ impl Guard {
         };
         let mut ebpf = programs::read(pins, namespace_helper)?;
         let maps = Maps::take(&mut ebpf, &rules)?;
+        let steering = Steering::take(&mut ebpf)?;
         let mut guard = Self {
             rules,
             options,
@@ -150,6 +154,7 @@ impl Guard {
             root,
             ebpf,
             maps,
+            steering,
             links: Vec::new(),
             destroyed: 0,
             uncut: None,
@@ -225,6 +230,9 @@ impl Guard {
                 Err(error) => fault = fault.or(Some(error)),
             }
         }
+        if let Err(error) = self.steering.look() {
+            fault = fault.or(Some(error));
+        }
         match self.restore_notes() {
             Ok(maps) => notices.extend(maps.into_iter().map(|map| Notice::Repinned { map })),
             Err(error) => fault = fault.or(Some(error)),
@@ -285,6 +293,31 @@ impl Guard {
     /// Sockets of foreign connections that were destroyed so far.
     pub fn destroyed(&self) -> u64 {
         self.destroyed
+    }
+
+    /// Lets a process of the gateway's take part in the steering of QUIC, whatever the mode. Returns its
+    /// generation.
+    pub(crate) fn join(&mut self, join: &Join, sockets: &[OwnedFd]) -> Result<u16, SteeringError> {
+        let program = programs::load_steering(&mut self.ebpf)?;
+        self.steering.join(program, join, sockets)
+    }
+
+    /// What takes part in the steering of QUIC.
+    pub(crate) fn steering(&self) -> &Steering {
+        &self.steering
+    }
+
+    /// The id of the program that steers QUIC, how often it ran, and for how many nanoseconds, as
+    /// far as statistics were on; `None` if nobody has joined since this instance began.
+    pub(crate) fn steering_runs(&self) -> Option<(u32, u64, u64)> {
+        let program = programs::steering(&self.ebpf)?;
+        let text = link::fdinfo(program.as_fd()).ok()?;
+        let number = |key| link::field(&text, key).unwrap_or_default();
+        Some((
+            programs::id(program)?,
+            number("run_cnt"),
+            number("run_time_ns"),
+        ))
     }
 
     /// Takes every event out of the ring.

@@ -142,7 +142,7 @@ impl Foreign {
     }
 }
 
-fn taken(ebpf: &mut Ebpf, name: &str) -> Result<Map, MapError> {
+pub(crate) fn taken(ebpf: &mut Ebpf, name: &str) -> Result<Map, MapError> {
     ebpf.take_map(name).ok_or_else(|| unknown(name))
 }
 

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 
 use aya::Ebpf;
+use gateway_ebpf::abi::Group;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
@@ -57,7 +58,13 @@ pub(crate) fn last_epoch(pins: &Path) -> Option<u32> {
 /// Detaches and removes everything that is pinned: nothing of it is attached after that.
 pub(crate) fn unpin(pins: &Path) -> Result<(), GuardError> {
     unpin_links(pins)?;
-    remove_notes(pins)
+    remove_notes(pins)?;
+    steering().iter().try_for_each(|(name, pin)| {
+        link::remove(&pins.join(pin)).map_err(|source| GuardError::Detach {
+            program: name,
+            source,
+        })
+    })
 }
 
 /// Detaches the programs that are pinned, and removes the pins.
@@ -96,6 +103,13 @@ pub(crate) fn remove_notes(pins: &Path) -> Result<(), GuardError> {
             source,
         })
     })
+}
+
+/// The maps of where datagrams are steered to, which hold across instances, and what their pins are
+/// called: with the number of their layout, so that no version finds another's.
+pub(crate) fn steering() -> [(&'static str, String); 2] {
+    let pin = |name: &'static str| (name, format!("{name}_{}", Group::LAYOUT));
+    [pin("GROUPS"), pin("SOCKETS")]
 }
 
 /// The maps of what sockets were noted as.

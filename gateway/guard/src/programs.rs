@@ -3,7 +3,9 @@
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use aya::programs::{CgroupSkb, CgroupSock, CgroupSockAddr, Program, ProgramError, ProgramFd};
+use aya::programs::{
+    CgroupSkb, CgroupSock, CgroupSockAddr, Program, ProgramError, ProgramFd, SkReuseport,
+};
 use aya::{Ebpf, EbpfLoader};
 
 use crate::error::GuardError;
@@ -17,9 +19,13 @@ pub(crate) fn read(pins: Option<&Path>, namespace_helper: bool) -> Result<Ebpf, 
     let helper = u32::from(namespace_helper);
     loader.override_global("NAMESPACE_HELPER", &helper, true);
     if let Some(pins) = pins {
-        // What sockets were noted as holds across instances; all else is made anew.
+        // What sockets were noted as holds across instances, and where datagrams are steered to;
+        // all else is made anew.
         for name in pins::NOTES {
             loader.map_pin_path(name, pins.join(name));
+        }
+        for (name, pin) in pins::steering() {
+            loader.map_pin_path(name, pins.join(pin));
         }
     }
     Ok(loader.load(object)?)
@@ -43,6 +49,25 @@ pub(crate) fn load(ebpf: &mut Ebpf, hook: Hook) -> Result<&ProgramFd, GuardError
     };
     result.map_err(fault)?;
     loaded(ebpf, hook)
+}
+
+/// Loads the program that steers datagrams unless it is loaded.
+pub(crate) fn load_steering(ebpf: &mut Ebpf) -> Result<&SkReuseport, GuardError> {
+    let Some(Program::SkReuseport(program)) = ebpf.program_mut(STEERING) else {
+        return Err(GuardError::NoObject);
+    };
+    ready(program, SkReuseport::load, |it| it.fd().is_ok()).map_err(|source| {
+        GuardError::Program {
+            program: STEERING,
+            source,
+        }
+    })?;
+    Ok(program)
+}
+
+/// The program that steers datagrams, if it is loaded.
+pub(crate) fn steering(ebpf: &Ebpf) -> Option<&ProgramFd> {
+    ebpf.program(STEERING)?.fd().ok()
 }
 
 fn ready<P>(
@@ -71,3 +96,6 @@ pub(crate) fn id(program: &ProgramFd) -> Option<u32> {
     let text = link::fdinfo(program.as_fd()).ok()?;
     u32::try_from(link::field(&text, "prog_id")?).ok()
 }
+
+/// The name of the program that steers datagrams.
+const STEERING: &str = "steer";

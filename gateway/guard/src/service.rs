@@ -6,6 +6,7 @@ mod report;
 mod start;
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -17,13 +18,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::cgroup::Hierarchy;
-use crate::control::{self, Answer, Ask, Asker, Question, Reply, Right, Seat};
+use crate::control::{self, Answer, Ask, Asker, Join, Joined, Question, Reply, Right, Seat};
 use crate::events::EventLog;
 use crate::explain::{Explanation, NoSubject, explain};
 use crate::guard::{Guard, Notice};
 use crate::overrides::{Override, OverrideFile};
 use crate::probe::Finding;
 use crate::rules::Mode;
+use crate::steering::SteeringError;
 
 /// The service, started: what it should hold, holds.
 pub struct Service {
@@ -74,9 +76,9 @@ impl Service {
                     self.look(&mut eye);
                 }
                 () = eye.stirred() => self.look(&mut eye),
-                Some(Question { ask, reply }) = self.questions.recv() => {
+                Some(Question { ask, sockets, reply }) = self.questions.recv() => {
                     // Who asked may be gone.
-                    let _ = reply.send(self.answer(ask));
+                    let _ = reply.send(self.answer(ask, &sockets));
                 }
             }
         }
@@ -89,13 +91,19 @@ impl Service {
         Ok(())
     }
 
-    fn answer(&mut self, ask: Ask) -> Reply {
+    fn answer(&mut self, ask: Ask, sockets: &[OwnedFd]) -> Reply {
         let done = match ask {
             Ask::Clear => self.clear(),
             Ask::Explain { what } => {
                 return match self.explain(&what) {
                     Ok(explanation) => Reply::Ok(Answer::Explanation(Box::new(explanation))),
                     Err(message) => Reply::Error(message),
+                };
+            }
+            Ask::Join(join) => {
+                return match self.join(&join, sockets) {
+                    Ok(joined) => Reply::Ok(Answer::Joined(joined)),
+                    Err(error) => Reply::Error(error.to_string()),
                 };
             }
             Ask::Set { mode } => self.set(mode),
@@ -110,6 +118,20 @@ impl Service {
     fn explain(&self, what: &str) -> Result<Explanation, String> {
         let subject = what.parse().map_err(|error: NoSubject| error.to_string())?;
         explain(self.guard.rules(), self.guard.mode(), &subject).map_err(|error| error.to_string())
+    }
+
+    fn join(&mut self, join: &Join, sockets: &[OwnedFd]) -> Result<Joined, SteeringError> {
+        let joined = self.guard.join(join, sockets);
+        match &joined {
+            Ok(generation) => tracing::info!(
+                generation,
+                addresses = join.addresses,
+                workers = join.workers,
+                "QUIC is steered to a process of the gateway's"
+            ),
+            Err(error) => tracing::warn!(%error, "QUIC cannot be steered to a process"),
+        }
+        joined.map(|generation| Joined { generation })
     }
 
     /// Stored first: an override that does not survive a restart would be a trap.
@@ -206,7 +228,7 @@ fn right(cgroups: Hierarchy, slice: &str) -> impl Fn(&UCred) -> Right + use<> {
         }
         let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok());
         match pid.map(|pid| cgroups.of_process(pid)) {
-            Some(Ok(cgroup)) if cgroup.is_in(&slice) => Right::Status,
+            Some(Ok(cgroup)) if cgroup.is_in(&slice) => Right::Gateway,
             Some(Ok(_)) | None => Right::Nothing,
             Some(Err(error)) => {
                 tracing::debug!(pid, %error, "a peer's cgroup");

@@ -48,6 +48,56 @@ pub struct Status {
     pub reattached: u64,
     /// Sockets of foreign connections that were destroyed.
     pub destroyed_sockets: u64,
+    /// Where QUIC is steered to; `None` if the service is of a version that steers nothing, or cannot
+    /// tell.
+    #[serde(default)]
+    pub steering: Option<Steering>,
+}
+
+/// Where QUIC is steered to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Steering {
+    /// The listening addresses with processes that take part.
+    pub addresses: Vec<SteeredAddress>,
+    /// What became of datagrams, since the maps were made.
+    pub datagrams: Vec<Datagrams>,
+    /// The program's id; 0 if nobody has taken part since the service was started.
+    pub program_id: u32,
+    /// How often it ran, as far as the kernel's statistics were on.
+    pub runs: u64,
+    /// For how long, in nanoseconds.
+    pub run_time_ns: u64,
+}
+
+/// The sockets of an address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SteeredAddress {
+    /// The address, as the sockets are bound to it.
+    pub address: String,
+    /// The generation that new connections go to.
+    pub newest: u16,
+    /// Those that are alive, from the newest.
+    pub generations: Vec<SteeredGeneration>,
+}
+
+/// A process of the gateway's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SteeredGeneration {
+    /// The number by which its connection IDs name it.
+    pub generation: u16,
+    /// Its workers.
+    pub workers: u16,
+    /// How many of them have their socket open.
+    pub open: u16,
+}
+
+/// How many datagrams were steered somewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Datagrams {
+    /// Where to: the name of a `Steered`.
+    pub to: String,
+    /// How many.
+    pub count: u64,
 }
 
 /// What the state comes to.
@@ -262,6 +312,9 @@ impl fmt::Display for Status {
         for verdict in &self.verdicts {
             write!(f, "\n{verdict}")?;
         }
+        if let Some(steering) = &self.steering {
+            write!(f, "{steering}")?;
+        }
         for (count, what) in [
             (self.events_lost, "events lost"),
             (self.suppressed_log_lines, "log lines suppressed"),
@@ -309,6 +362,34 @@ impl fmt::Display for Link {
         }
         if let Some(nanoseconds) = self.run_time_ns.checked_div(self.runs) {
             write!(f, ", {} runs of {nanoseconds} ns", self.runs)?;
+        }
+        Ok(())
+    }
+}
+
+/// Lines, each after the end of another.
+impl fmt::Display for Steering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for address in &self.addresses {
+            write!(f, "\nQUIC at {}:", address.address)?;
+            for (index, process) in address.generations.iter().enumerate() {
+                let comma = if index == 0 { "" } else { "," };
+                let SteeredGeneration {
+                    generation,
+                    workers,
+                    open,
+                } = process;
+                write!(
+                    f,
+                    "{comma} generation {generation} with {open} of {workers} workers"
+                )?;
+            }
+        }
+        for Datagrams { to, count } in self.datagrams.iter().filter(|some| some.count > 0) {
+            write!(f, "\nQUIC datagrams {to}: {count}")?;
+        }
+        if let Some(nanoseconds) = self.run_time_ns.checked_div(self.runs) {
+            write!(f, "\nprogram steer, {} runs of {nanoseconds} ns", self.runs)?;
         }
         Ok(())
     }

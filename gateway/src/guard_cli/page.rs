@@ -58,7 +58,7 @@ where
                 });
                 Page::metrics(text)
             }
-            Reply::Ok(Answer::Explanation(_)) => {
+            Reply::Ok(_) | Reply::Send => {
                 Page::text(500, "Internal Server Error", "another answer\n")
             }
             Reply::Error(error) => Page::text(503, "Service Unavailable", format!("{error}\n")),

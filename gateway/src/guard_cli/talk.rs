@@ -60,7 +60,7 @@ pub(super) fn explain(how: &How, what: &Subject) -> Result<ExitCode, Failure> {
     };
     let explanation = match ask(&config.socket, &question, CHANGE_LIMIT) {
         Ok(Reply::Ok(Answer::Explanation(explanation))) => *explanation,
-        Ok(Reply::Ok(Answer::Status(_))) => return Err(work(AskError::Unexpected)),
+        Ok(Reply::Ok(_) | Reply::Send) => return Err(work(AskError::Unexpected)),
         Ok(Reply::Error(error)) => return Err(work(error)),
         Err(AskError::Absent { .. }) => {
             eprintln!("the guard service is not running: this is what the configuration says");
@@ -77,7 +77,7 @@ pub(super) fn explain(how: &How, what: &Subject) -> Result<ExitCode, Failure> {
 fn change(socket: &Path, change: &Ask) -> Result<Option<Status>, Failure> {
     match ask(socket, change, CHANGE_LIMIT) {
         Ok(Reply::Ok(Answer::Status(status))) => Ok(Some(*status)),
-        Ok(Reply::Ok(Answer::Explanation(_))) => Err(work(AskError::Unexpected)),
+        Ok(Reply::Ok(_) | Reply::Send) => Err(work(AskError::Unexpected)),
         Ok(Reply::Error(error)) => Err(work(error)),
         Err(error @ AskError::Absent { .. }) => {
             if rustix::process::geteuid().is_root() {

@@ -1,6 +1,7 @@
 //! The asking side: blocking, each call within a limit.
 
 use std::io::{self, Read, Write};
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -8,30 +9,51 @@ use std::time::{Duration, Instant};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
-use super::{Answer, Ask, Reply};
+use super::{Answer, Ask, Join, Joined, Reply, descriptors};
 use crate::status::Status;
 
 /// Asks the service that listens at `socket`, and waits for its answer, `limit` in all.
 pub fn ask(socket: &Path, ask: &Ask, limit: Duration) -> Result<Reply, AskError> {
     let deadline = Instant::now() + limit;
     let mut stream = open(socket, deadline)?;
-    let mut line = serde_json::to_vec(ask).map_err(io::Error::from)?;
-    line.push(b'\n');
-    match stream.write_all(&line) {
-        // Who may not ask is told so, and cut off, before it has asked.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(timed_out().into()),
-        written => written?,
+    say(&mut stream, ask)?;
+    hear(&mut stream, deadline)
+}
+
+/// Takes part in the steering of QUIC, with these sockets: of each address those of all workers, in
+/// their order. The service keeps none of them open.
+pub fn ask_join(
+    socket: &Path,
+    join: &Join,
+    sockets: &[BorrowedFd<'_>],
+    limit: Duration,
+) -> Result<Joined, AskError> {
+    let deadline = Instant::now() + limit;
+    let mut stream = open(socket, deadline)?;
+    say(&mut stream, &Ask::Join(*join))?;
+    let reply = match hear(&mut stream, deadline)? {
+        Reply::Send => {
+            match descriptors::send(&stream, sockets) {
+                // The service has more to say than listen to.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+                sent => sent?,
+            }
+            hear(&mut stream, deadline)?
+        }
+        other => other,
+    };
+    match reply {
+        Reply::Ok(Answer::Joined(joined)) => Ok(joined),
+        Reply::Error(message) => Err(AskError::Refused(message)),
+        Reply::Ok(_) | Reply::Send => Err(AskError::Unexpected),
     }
-    let reply = read(&mut stream, deadline)?;
-    Ok(serde_json::from_slice(&reply)?)
 }
 
 /// Asks for the status.
 pub fn ask_status(socket: &Path, limit: Duration) -> Result<Status, AskError> {
     match ask(socket, &Ask::Status, limit)? {
         Reply::Ok(Answer::Status(status)) => Ok(*status),
-        Reply::Ok(Answer::Explanation(_)) => Err(AskError::Unexpected),
+        Reply::Ok(_) | Reply::Send => Err(AskError::Unexpected),
         Reply::Error(message) => Err(AskError::Refused(message)),
     }
 }
@@ -59,6 +81,21 @@ pub enum AskError {
     /// It answered another question.
     #[error("the guard service answered another question")]
     Unexpected,
+}
+
+fn say(stream: &mut UnixStream, ask: &Ask) -> Result<(), AskError> {
+    let mut line = serde_json::to_vec(ask).map_err(io::Error::from)?;
+    line.push(b'\n');
+    match stream.write_all(&line) {
+        // Who may not ask is told so, and cut off, before it has asked.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(timed_out().into()),
+        written => Ok(written?),
+    }
+}
+
+fn hear(stream: &mut UnixStream, deadline: Instant) -> Result<Reply, AskError> {
+    Ok(serde_json::from_slice(&read(stream, deadline)?)?)
 }
 
 /// Connects. Its time-outs stand before, since a full backlog makes `connect` wait.

@@ -1,22 +1,27 @@
 //! The answering side. Whoever the socket's permissions let in may connect, so everything here is
 //! bounded, and who may not ask costs next to nothing.
 
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Interest};
 use tokio::net::unix::UCred;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::{Ask, Reply};
+use super::{Ask, Reply, descriptors};
+use crate::steering::MAX_JOINED;
 
 /// A question on its way to the service.
 #[derive(Debug)]
 pub(crate) struct Question {
     /// What is asked.
     pub(crate) ask: Ask,
+    /// What came with it.
+    pub(crate) sockets: Vec<OwnedFd>,
     /// Where the answer goes. Nobody may be waiting any more.
     pub(crate) reply: oneshot::Sender<Reply>,
 }
@@ -26,10 +31,20 @@ pub(crate) struct Question {
 pub(crate) enum Right {
     /// Everything.
     All,
+    /// The status, and to take part in the steering: the gateway's.
+    Gateway,
     /// Nothing.
     Nothing,
-    /// The status only.
-    Status,
+}
+
+impl Right {
+    fn covers(self, ask: &Ask) -> bool {
+        match self {
+            Self::All => true,
+            Self::Gateway => matches!(ask, Ask::Join(_) | Ask::Status),
+            Self::Nothing => false,
+        }
+    }
 }
 
 /// Asks the service of this process.
@@ -44,9 +59,19 @@ impl Asker {
 
     /// Asks, and waits for the answer. When the service has ended, that is the answer.
     pub async fn ask(&self, ask: Ask) -> Reply {
+        self.ask_with(ask, Vec::new()).await
+    }
+
+    /// The same, with sockets.
+    async fn ask_with(&self, ask: Ask, sockets: Vec<OwnedFd>) -> Reply {
         let ended = || Reply::Error("the service has ended".into());
         let (reply, answer) = oneshot::channel();
-        match self.0.send(Question { ask, reply }).await {
+        let question = Question {
+            ask,
+            sockets,
+            reply,
+        };
+        match self.0.send(question).await {
             Ok(()) => answer.await.unwrap_or_else(|_| ended()),
             Err(_) => ended(),
         }
@@ -58,6 +83,7 @@ pub(crate) async fn serve(listener: UnixListener, asker: Asker, right: impl Fn(&
     // Apart, so that nobody can keep root from the way out of a lock-out.
     let roots = Arc::new(Semaphore::new(PLACES));
     let others = Arc::new(Semaphore::new(PLACES));
+    let handing_over = Arc::new(Semaphore::new(1));
     loop {
         let mut stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -85,9 +111,10 @@ pub(crate) async fn serve(listener: UnixListener, asker: Asker, right: impl Fn(&
             refuse(&mut stream, "too many ask at once");
             continue;
         };
-        let asker = asker.clone();
+        let (asker, handing_over) = (asker.clone(), Arc::clone(&handing_over));
         tokio::spawn(async move {
-            match timeout(LIMIT, converse(&mut stream, &asker, right)).await {
+            let converse = converse(&mut stream, &asker, right, &handing_over);
+            match timeout(LIMIT, converse).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::debug!(%error, "control connection"),
                 Err(_) => tracing::debug!("control connection timed out"),
@@ -97,21 +124,49 @@ pub(crate) async fn serve(listener: UnixListener, asker: Asker, right: impl Fn(&
     }
 }
 
-async fn converse(stream: &mut UnixStream, asker: &Asker, right: Right) -> std::io::Result<()> {
-    let (reader, mut writer) = stream.split();
+async fn converse(
+    stream: &mut UnixStream,
+    asker: &Asker,
+    right: Right,
+    handing_over: &Semaphore,
+) -> io::Result<()> {
     let mut line = Vec::new();
-    let mut reader = BufReader::new(reader.take(MAX_ASK));
+    let mut reader = BufReader::new((&mut *stream).take(MAX_ASK));
     reader.read_until(b'\n', &mut line).await?;
     let reply = match line.strip_suffix(b"\n").map(serde_json::from_slice) {
         None => Reply::Error(format!(
             "expected one line of JSON, at most {MAX_ASK} bytes"
         )),
         Some(Err(error)) => Reply::Error(format!("not understood: {error}")),
-        Some(Ok(ask)) if right == Right::All || ask == Ask::Status => asker.ask(ask).await,
-        Some(Ok(_)) => Reply::Error("only root may ask that".into()),
+        Some(Ok(ask)) if !right.covers(&ask) => Reply::Error("only root may ask that".into()),
+        Some(Ok(Ask::Join(join))) if join.sockets() > MAX_JOINED => {
+            Reply::Error(format!("expected at most {MAX_JOINED} sockets"))
+        }
+        Some(Ok(Ask::Join(join))) => {
+            // One at a time: else descriptors could run out, and root find nobody to talk to.
+            let turn = handing_over.acquire().await.map_err(io::Error::other)?;
+            stream.write_all(&rendered(&Reply::Send)?).await?;
+            let sockets = receive(stream, join.sockets()).await?;
+            let reply = asker.ask_with(Ask::Join(join), sockets).await;
+            drop(turn);
+            reply
+        }
+        Some(Ok(ask)) => asker.ask(ask).await,
     };
-    writer.write_all(&rendered(&reply)?).await?;
-    writer.shutdown().await
+    stream.write_all(&rendered(&reply)?).await?;
+    stream.shutdown().await
+}
+
+/// Receives what was announced, or less: whoever needs all of them counts.
+async fn receive(stream: &UnixStream, count: usize) -> io::Result<Vec<OwnedFd>> {
+    let mut sockets = Vec::new();
+    for _ in 0..descriptors::messages(count) {
+        let receive = || descriptors::receive(stream, &mut sockets);
+        if !stream.async_io(Interest::READABLE, receive).await? {
+            break;
+        }
+    }
+    Ok(sockets)
 }
 
 /// Says no and forgets the peer.
@@ -122,7 +177,7 @@ fn refuse(stream: &mut UnixStream, why: &str) {
     }
 }
 
-fn rendered(reply: &Reply) -> std::io::Result<Vec<u8>> {
+fn rendered(reply: &Reply) -> io::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(reply)?;
     line.push(b'\n');
     Ok(line)

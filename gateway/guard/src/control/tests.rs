@@ -1,4 +1,6 @@
 use std::io::{Read, Write};
+use std::net::UdpSocket;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,6 +37,22 @@ fn the_protocol_is_an_api() {
             },
         ),
         (
+            concat!(
+                r#"{"ask":"join","generation":3,"fixed":true,"keys":{"conceal":[1,2],"#,
+                r#""prove":[3,18446744073709551615]},"addresses":2,"workers":4}"#
+            ),
+            Ask::Join(Join {
+                generation: 3,
+                fixed: true,
+                keys: IdKeys {
+                    conceal: [1, 2],
+                    prove: [3, u64::MAX],
+                },
+                addresses: 2,
+                workers: 4,
+            }),
+        ),
+        (
             r#"{"ask":"set","mode":"detach"}"#,
             Ask::Set { mode: Mode::Detach },
         ),
@@ -53,7 +71,7 @@ fn the_protocol_is_an_api() {
 
 #[test]
 fn a_peer_with_the_right_to_status_gets_nothing_else() {
-    let service = Service::start(Right::Status);
+    let service = Service::start(Right::Gateway);
     ask_status(&service.socket, LIMIT).unwrap();
     let what = || "1".into();
     for forbidden in [
@@ -65,6 +83,41 @@ fn a_peer_with_the_right_to_status_gets_nothing_else() {
         assert_eq!(reply, Reply::Error("only root may ask that".into()));
     }
     assert_eq!(service.asked(), [Ask::Status]);
+}
+
+#[test]
+fn the_gateway_may_hand_over_its_sockets_and_all_of_them_arrive() {
+    let service = Service::start(Right::Gateway);
+    // Fewer than one message holds, as many, and more.
+    for count in [1, 253, 254, 512] {
+        let sockets: Vec<_> = (0..count)
+            .map(|_| UdpSocket::bind("127.0.0.1:0").unwrap())
+            .collect();
+        let joined = ask_join(&service.socket, &join(count), &borrowed(&sockets), LIMIT).unwrap();
+        assert_eq!(joined, sum_of(&sockets), "{count}");
+    }
+    assert_eq!(service.asked().len(), 4);
+}
+
+#[test]
+fn more_sockets_than_may_be_are_not_waited_for() {
+    let service = Service::start(Right::Gateway);
+    let sockets = [UdpSocket::bind("127.0.0.1:0").unwrap()];
+    let refused = ask_join(&service.socket, &join(513), &borrowed(&sockets), LIMIT).unwrap_err();
+    assert!(
+        matches!(&refused, AskError::Refused(why) if why == "expected at most 512 sockets"),
+        "{refused}"
+    );
+    // Fewer than were announced are counted by the service.
+    let joined = ask_join(&service.socket, &join(2), &borrowed(&sockets), LIMIT).unwrap();
+    assert_eq!(joined, sum_of(&sockets));
+    assert!(service.asked().len() == 1);
+}
+
+#[test]
+fn keys_are_not_shown() {
+    let text = format!("{:?}", Ask::Join(join(1)));
+    assert!(text.contains("IdKeys(..)"), "{text}");
 }
 
 #[test]
@@ -131,7 +184,7 @@ fn silent_peers_end_and_too_many_are_turned_away() {
 fn places_of_root_are_apart() {
     let service = Service::start_as(|count| {
         if count < 16 {
-            Right::Status
+            Right::Gateway
         } else {
             Right::All
         }
@@ -217,9 +270,15 @@ impl Service {
                     assert_eq!(peer.pid(), Some(std::process::id().cast_signed()));
                     given(count.fetch_add(1, Ordering::Relaxed))
                 }));
-                while let Some(Question { ask, reply }) = questions.recv().await {
+                while let Some(Question {
+                    ask,
+                    sockets,
+                    reply,
+                }) = questions.recv().await
+                {
                     let answer = match ask {
                         Ask::Status => Reply::Ok(Answer::Status(Box::new(status()))),
+                        Ask::Join(_) => Reply::Ok(Answer::Joined(sum_of(&sockets))),
                         _ => Reply::Error("cannot detach today".into()),
                     };
                     // A test that is over does not listen any more.
@@ -248,4 +307,30 @@ fn converse(socket: &Path, line: &[u8]) -> String {
     // Not to the end: what the server left unread resets the connection.
     let length = stream.read(&mut answer).unwrap();
     String::from_utf8(answer[..length].to_vec()).unwrap()
+}
+
+fn join(count: u16) -> Join {
+    Join {
+        generation: 0,
+        fixed: false,
+        keys: IdKeys {
+            conceal: [1, 2],
+            prove: [3, 4],
+        },
+        addresses: 1,
+        workers: count,
+    }
+}
+
+fn borrowed(sockets: &[UdpSocket]) -> Vec<BorrowedFd<'_>> {
+    sockets.iter().map(AsFd::as_fd).collect()
+}
+
+/// A number that only those sockets make, in that order.
+fn sum_of<T: AsFd>(sockets: &[T]) -> Joined {
+    let cookie = |socket: &T| rustix::net::sockopt::socket_cookie(socket).unwrap() as u16;
+    let generation = sockets.iter().fold(0u16, |number, socket| {
+        number.wrapping_mul(31).wrapping_add(cookie(socket))
+    });
+    Joined { generation }
 }

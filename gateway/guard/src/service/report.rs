@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use gateway_ebpf::abi::Generation;
+
 use super::Service;
 use crate::error::GuardError;
 use crate::object::OBJECT_SHA256;
 use crate::probe::{Finding, Severity};
 use crate::status::{self, Status};
+use crate::steering::Listed;
 
 impl Service {
     /// The state now.
@@ -41,6 +44,13 @@ impl Service {
             fault("counters_unreadable", error.to_string());
             0
         });
+        let steering = match self.steering() {
+            Ok(steering) => Some(steering),
+            Err(error) => {
+                fault("counters_unreadable", error.to_string());
+                None
+            }
+        };
         let slice_present = self.guard.slice_present();
         let state = status::State::of(&status::Facts {
             mode,
@@ -71,7 +81,43 @@ impl Service {
             suppressed_log_lines: self.log.suppressed(),
             reattached: self.reattached,
             destroyed_sockets: self.guard.destroyed(),
+            steering,
         }
+    }
+
+    fn steering(&self) -> Result<status::Steering, GuardError> {
+        let steering = self.guard.steering();
+        let address = |listed: Listed| {
+            let age = |number: u16| listed.newest.wrapping_sub(number);
+            let generation = |(generation, open): &(Generation, u16)| status::SteeredGeneration {
+                generation: generation.number,
+                workers: generation.workers,
+                open: *open,
+            };
+            let mut generations: Vec<_> = listed.generations.iter().map(generation).collect();
+            generations.sort_by_key(|one| age(one.generation));
+            status::SteeredAddress {
+                address: listed.address.to_string(),
+                newest: listed.newest,
+                generations,
+            }
+        };
+        let mut addresses: Vec<_> = steering.list()?.into_iter().map(address).collect();
+        addresses.sort_by(|one, other| one.address.cmp(&other.address));
+        let datagrams = steering.counts()?.into_iter();
+        let (program_id, runs, run_time_ns) = self.guard.steering_runs().unwrap_or_default();
+        Ok(status::Steering {
+            addresses,
+            datagrams: datagrams
+                .map(|(to, count)| status::Datagrams {
+                    to: to.as_str().into(),
+                    count,
+                })
+                .collect(),
+            program_id,
+            runs,
+            run_time_ns,
+        })
     }
 
     fn endpoints(&self) -> Vec<status::Endpoint> {

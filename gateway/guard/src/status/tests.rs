@@ -34,6 +34,7 @@ fn what_is_whole_is_said_in_few_lines() {
         suppressed_log_lines: 0,
         reattached: 0,
         destroyed_sockets: 0,
+        steering: None,
         ..status()
     }
     .to_string();
@@ -199,5 +200,49 @@ pub(crate) fn status() -> Status {
         suppressed_log_lines: 2,
         reattached: 3,
         destroyed_sockets: 4,
+        steering: Some(Steering {
+            addresses: vec![SteeredAddress {
+                address: "[::]:443".into(),
+                newest: 8,
+                generations: vec![
+                    SteeredGeneration {
+                        generation: 8,
+                        workers: 4,
+                        open: 4,
+                    },
+                    SteeredGeneration {
+                        generation: 7,
+                        workers: 2,
+                        open: 1,
+                    },
+                ],
+            }],
+            datagrams: vec![
+                Datagrams {
+                    to: "home".into(),
+                    count: 1000,
+                },
+                Datagrams {
+                    to: "spread".into(),
+                    count: 0,
+                },
+            ],
+            program_id: 103,
+            runs: 10,
+            run_time_ns: 1000,
+        }),
     }
+}
+
+/// A service that knows nothing of steering can be understood.
+#[test]
+fn an_older_services_status_is_read() {
+    let mut json = serde_json::to_value(status()).unwrap();
+    json.as_object_mut().unwrap().remove("steering").unwrap();
+    let read: Status = serde_json::from_value(json).unwrap();
+    let expected = Status {
+        steering: None,
+        ..status()
+    };
+    assert_eq!(read, expected);
 }
