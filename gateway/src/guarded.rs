@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use guard::Severity;
 use guard::control::{AskError, ask_status};
 use guard::status::{EndpointKind, State, Status};
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::admin::Admin;
@@ -21,6 +22,8 @@ pub(crate) struct Guarded {
     required: bool,
     slice: String,
     endpoints: Vec<(EndpointKind, String)>,
+    /// The service's process, as it was last seen.
+    service: watch::Sender<Option<u32>>,
 }
 
 /// What the guard is known to do.
@@ -44,6 +47,7 @@ impl Guarded {
             required: config.required,
             slice: config.slice.as_str().to_owned(),
             endpoints: endpoints(config),
+            service: watch::Sender::new(None),
         };
         let patience = if config.required {
             START_PATIENCE
@@ -59,6 +63,11 @@ impl Guarded {
         }
         view.log();
         Ok((guarded, view))
+    }
+
+    /// The service's process, whenever another has taken its place.
+    pub(crate) fn service(&self) -> watch::Receiver<Option<u32>> {
+        self.service.subscribe()
     }
 
     /// Asks on and on, and tells what is new; never ends. `view` is what is known already.
@@ -98,6 +107,11 @@ impl Guarded {
             Ok(status) => status,
             Err(error) => return self.view(false, error.to_string()),
         };
+        self.service.send_if_modified(|known| {
+            let is_new = *known != Some(status.pid);
+            *known = Some(status.pid);
+            is_new
+        });
         let mut text = status.state.as_str().to_owned();
         if status.r#override.is_some() {
             text.push_str(", overridden by the command line");

@@ -39,6 +39,7 @@ mod shared;
 mod simulation;
 mod slice;
 mod spares;
+mod steer;
 mod tcp_info;
 mod telemetry;
 mod timer;

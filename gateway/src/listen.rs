@@ -16,6 +16,27 @@ pub(crate) struct Bound {
     pub(crate) addresses: Vec<SocketAddr>,
 }
 
+impl Bound {
+    /// Second descriptors of all UDP sockets, by listener and worker. As long as one of them is open,
+    /// its socket gets datagrams, whether its worker reads them or not.
+    pub(crate) fn udp(&self) -> io::Result<Vec<Vec<UdpSocket>>> {
+        let of_listener = |listener| {
+            let sockets = self
+                .sockets
+                .iter()
+                .filter_map(|worker| worker.get(listener));
+            let udp = sockets.filter_map(|sockets: &Sockets| sockets.udp.as_ref());
+            udp.map(UdpSocket::try_clone)
+                .collect::<io::Result<Vec<_>>>()
+        };
+        let listeners = (0..self.addresses.len()).map(of_listener);
+        let of_http3 = |sockets: &io::Result<Vec<_>>| {
+            sockets.as_ref().map_or(true, |sockets| !sockets.is_empty())
+        };
+        listeners.filter(of_http3).collect()
+    }
+}
+
 /// One worker's sockets of one listener.
 #[derive(Debug)]
 pub(crate) struct Sockets {
@@ -236,6 +257,26 @@ mod tests {
             let text = text(listener(address, true));
             assert!(text.contains("nobody listens"), "{text}");
         }
+    }
+
+    #[test]
+    fn udp_sockets_are_told_by_listener_and_worker() {
+        let listeners = [true, false, true].map(|http3| listener(any_port(), http3));
+        let bound = bind(&listeners, 3).unwrap();
+        let udp = bound.udp().unwrap();
+        let addresses: Vec<Vec<_>> = udp
+            .iter()
+            .map(|of_listener| {
+                of_listener
+                    .iter()
+                    .map(|one| one.local_addr().unwrap())
+                    .collect()
+            })
+            .collect();
+        let [first, _, third] = bound.addresses[..] else {
+            panic!("{bound:?}");
+        };
+        assert_eq!(addresses, [[first; 3], [third; 3]]);
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::listen::{Bound, bind, bind_admin};
 use crate::quic::Secrets;
 use crate::shared::{AppShared, Front, Shared};
 use crate::spares::Spares;
+use crate::steer::Steering;
 use crate::telemetry::{AccessLogWriter, Labels, Telemetry};
 use crate::tls::Acceptor;
 use crate::upstream::Backends;
@@ -35,6 +36,7 @@ pub(crate) fn run(config: &Path, ready_file: Option<PathBuf>) -> Result<(), Fail
     confine().map_err(|error| Failure::Environment(error.to_string()))?;
     let config = Config::load(config)?;
     logging::start(config.log.level);
+    let guard_socket = config.guard.as_ref().map(|guard| guard.socket.clone());
     let guard = config.guard.as_ref().map(Guarded::find).transpose();
     let guard = guard.map_err(Failure::Environment)?;
     let cpus = cpus::for_workers(config.workers);
@@ -46,6 +48,9 @@ pub(crate) fn run(config: &Path, ready_file: Option<PathBuf>) -> Result<(), Fail
     let admin_socket = bind_admin(&config.admin).map_err(ConfigError::from)?;
     let bound = bind(&config.listeners, cpus.len()).map_err(faults)?;
     let (shared, log) = assemble(config, cpus.len())?;
+    let udp = bound.udp().map_err(work("UDP sockets"))?;
+    let (keys, telemetry) = (shared.secrets.ids(), &shared.telemetry);
+    let steering = Steering::join(guard_socket, keys, udp, FIRST_GENERATION, telemetry);
 
     let runtime = Builder::new_current_thread()
         .enable_all()
@@ -61,9 +66,19 @@ pub(crate) fn run(config: &Path, ready_file: Option<PathBuf>) -> Result<(), Fail
 
         let addresses = bound.addresses.clone();
         let (drain, draining) = watch::channel(None);
-        let workers = start(&shared, &log, bound, &cpus, &draining)?;
+        let workers = start(
+            &shared,
+            &log,
+            bound,
+            &cpus,
+            &draining,
+            steering.generation(),
+        )?;
+        let mut steering_on = None;
         if let Some((guard, view)) = guard {
             admin.set_guard(&view);
+            let watch = steering.watch(guard.service(), Arc::clone(&shared.telemetry));
+            steering_on = Some(tokio::spawn(watch));
             tokio::spawn(Arc::new(guard).watch(Arc::clone(&admin), view));
         }
         admin.set_serving(true);
@@ -76,6 +91,10 @@ pub(crate) fn run(config: &Path, ready_file: Option<PathBuf>) -> Result<(), Fail
 
         let failed = signals.end(&workers, &log).await;
         admin.set_serving(false);
+        // It holds sockets open that workers close when they end.
+        if let Some(steering) = steering_on {
+            steering.abort();
+        }
         tracing::info!(limit = ?shared.drain, "draining");
         // A send fails only if every worker is gone already.
         let _ = drain.send(Some(Instant::now() + shared.drain));
@@ -165,12 +184,14 @@ fn start(
     bound: Bound,
     cpus: &[Option<usize>],
     drain: &watch::Receiver<Option<Instant>>,
+    generation: u16,
 ) -> Result<Vec<JoinHandle<std::io::Result<()>>>, Failure> {
     let mut workers = Vec::new();
     for (index, (sockets, cpu)) in bound.sockets.into_iter().zip(cpus).enumerate() {
         let cells = shared.telemetry.worker(index);
         let start = Start {
             index,
+            generation,
             log: log.worker(Arc::clone(&cells)),
             cells,
             cpu: *cpu,
@@ -277,6 +298,9 @@ fn faults(diagnostics: Vec<Diagnostic>) -> Failure {
 fn work(what: &'static str) -> impl Fn(std::io::Error) -> Failure {
     move |error| Failure::Work(format!("{what}: {error}"))
 }
+
+/// The number of a process without a predecessor, if it can choose.
+const FIRST_GENERATION: u16 = 0;
 
 /// How often the control thread looks after the workers.
 const LOOK: Duration = Duration::from_secs(1);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use gateway_ebpf::connection_id::Home;
 use quinn::Endpoint;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::net::{TcpListener, TcpStream};
@@ -36,6 +37,8 @@ use crate::upstream::{Pools, Share};
 pub(crate) struct Start {
     /// Its number, from 0.
     pub(crate) index: usize,
+    /// The process's number, which its QUIC connection IDs name.
+    pub(crate) generation: u16,
     /// The CPU to run on.
     pub(crate) cpu: Option<usize>,
     /// Its own sockets, by listener index.
@@ -79,6 +82,7 @@ impl Start {
     async fn serve(self) -> io::Result<()> {
         let Self {
             index,
+            generation,
             sockets,
             shared,
             cells,
@@ -86,6 +90,11 @@ impl Start {
             mut drain,
             ..
         } = self;
+        let home = Home {
+            generation,
+            // There is no machine with so many processors.
+            worker: u16::try_from(index).unwrap_or(u16::MAX),
+        };
         let worker = Worker::new(shared, index, cells, log)?;
         let mut accepting = Vec::new();
         let mut endpoints = Vec::new();
@@ -93,7 +102,7 @@ impl Start {
             let socket = TcpListener::from_std(tcp)?;
             accepting.push(spawn_local(accept(Rc::clone(&worker), listener, socket)));
             if let Some(socket) = udp
-                && let Some(endpoint) = worker.endpoint(listener, socket)?
+                && let Some(endpoint) = worker.endpoint(listener, home, socket)?
             {
                 let accept = quic::accept(Rc::clone(&worker), listener, endpoint.clone());
                 accepting.push(spawn_local(accept));
@@ -188,13 +197,18 @@ impl Worker {
     }
 
     /// The QUIC endpoint of a listener that serves HTTP/3.
-    fn endpoint(&self, listener: usize, socket: UdpSocket) -> io::Result<Option<Endpoint>> {
+    fn endpoint(
+        &self,
+        listener: usize,
+        home: Home,
+        socket: UdpSocket,
+    ) -> io::Result<Option<Endpoint>> {
         let front = self.shared.listeners.get(listener);
         let http3 = front.and_then(|front| front.http3.as_ref());
         debug_assert!(http3.is_some(), "a UDP socket of a listener without HTTP/3");
         let serve = |http3: &Http3| {
             let secrets = &self.shared.secrets;
-            http3.endpoint(secrets, self.index, socket, &self.cells, listener)
+            http3.endpoint(secrets, home, socket, &self.cells, listener)
         };
         http3.map(serve).transpose()
     }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
-use guard::status::{Action, EndpointKind, State, Status};
+use guard::status::{Action, EndpointKind, State, Status, Steering};
 use guard::{Mode, Program, Reason};
 
 /// A metric's name, `TYPE` and `HELP`.
@@ -57,6 +57,7 @@ impl Text {
         }
         self.links(status)?;
         self.verdicts(status)?;
+        self.steering(status.steering.as_ref())?;
         for (metric, value) in [
             (EVENTS_LOST, status.events_lost),
             (LINES, status.suppressed_log_lines),
@@ -88,10 +89,17 @@ impl Text {
         for link in &status.links {
             self.sample(RUNS, &[("program", &link.program)], link.runs)?;
         }
+        if let Some(steering) = &status.steering {
+            self.sample(RUNS, &[("program", STEER)], steering.runs)?;
+        }
         self.head(RUN_SECONDS)?;
         for link in &status.links {
             let seconds = link.run_time_ns as f64 / 1e9;
             self.sample(RUN_SECONDS, &[("program", &link.program)], seconds)?;
+        }
+        if let Some(steering) = &status.steering {
+            let seconds = steering.run_time_ns as f64 / 1e9;
+            self.sample(RUN_SECONDS, &[("program", STEER)], seconds)?;
         }
         Ok(())
     }
@@ -116,6 +124,25 @@ impl Text {
         for ((program, reason, action), count) in counts {
             let labels = [("program", program), ("reason", reason), ("action", action)];
             self.sample(VERDICTS, &labels, count)?;
+        }
+        Ok(())
+    }
+
+    fn steering(&mut self, steering: Option<&Steering>) -> fmt::Result {
+        self.head(DATAGRAMS)?;
+        for datagrams in steering
+            .into_iter()
+            .flat_map(|steering| &steering.datagrams)
+        {
+            self.sample(DATAGRAMS, &[("to", &datagrams.to)], datagrams.count)?;
+        }
+        self.head(GENERATIONS)?;
+        for address in steering
+            .into_iter()
+            .flat_map(|steering| &steering.addresses)
+        {
+            let labels = [("address", &*address.address)];
+            self.sample(GENERATIONS, &labels, address.generations.len())?;
         }
         Ok(())
     }
@@ -159,6 +186,9 @@ const REFUSALS: [(Program, Reason); 11] = [
     (Program::Ingress, Reason::NotService),
 ];
 
+/// The program that steers QUIC.
+const STEER: &str = "steer";
+
 /// Declares metrics.
 macro_rules! metrics {
     ($($constant:ident $kind:literal $name:literal $help:literal)*) => {
@@ -172,9 +202,11 @@ macro_rules! metrics {
 
 metrics! {
     BUILD_INFO "gauge" "build_info" "Always 1; the labels tell which build and which kernel programs these are."
+    DATAGRAMS "counter" "quic_datagrams_total" "Datagrams of QUIC, by where they were steered to."
     ENDPOINTS "gauge" "endpoints" "Protected endpoints."
     EVENTS_LOST "counter" "events_lost_total" "Refusals that found no place in the ring to the log; the verdicts count them."
     FINDING "gauge" "finding" "1 for each finding that an operator must know."
+    GENERATIONS "gauge" "quic_generations" "Processes of the gateway's that QUIC is steered to."
     LINES "counter" "log_lines_suppressed_total" "Refusals that were not logged, because there were too many of their kind."
     LINKS "gauge" "link_attached" "1 while the program is attached, 0 while it should be and is not."
     MODE "gauge" "mode" "1 for the mode in force."

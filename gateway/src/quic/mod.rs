@@ -53,6 +53,11 @@ impl Secrets {
             token: Arc::new(token),
         })
     }
+
+    /// The keys of connection IDs.
+    pub(crate) fn ids(&self) -> &Keys {
+        &self.ids
+    }
 }
 
 impl fmt::Debug for Secrets {
@@ -97,16 +102,11 @@ impl Http3 {
     pub(crate) fn endpoint(
         &self,
         secrets: &Secrets,
-        worker: usize,
+        home: Home,
         socket: UdpSocket,
         cells: &Arc<Cells>,
         index: usize,
     ) -> io::Result<Endpoint> {
-        let home = Home {
-            generation: 0,
-            // There is no machine with so many processors.
-            worker: u16::try_from(worker).unwrap_or(u16::MAX),
-        };
         let keys = secrets.ids;
         let mut config = EndpointConfig::new(Arc::clone(&secrets.reset));
         config.cid_generator(move || Box::new(Ids::new(keys, home)));

@@ -50,6 +50,7 @@ metrics! { GAUGES:
     BUILD_INFO "build_info" "Always 1; the labels tell which build this is."
     CONNECTIONS_OPEN "connections_open" "Connections with clients that are open."
     GUARD_UP "guard_up" "1 while the guard answers and does what it was told to do."
+    QUIC_STEERED "quic_steered" "1 while datagrams are brought to the worker that has their connection, 0 while the kernel chooses by the client's address."
     READY "ready" "1 while new requests are welcome, 0 while starting, draining, or without a required guard."
     SESSIONS "sessions" "Sessions that are alive."
     TUNNELS_OPEN "tunnels_open" "WebSockets that are open."

@@ -112,6 +112,14 @@ impl Telemetry {
         with_local_recorder(&self.recorder, || gauge!(names::GUARD_UP.name).set(value));
     }
 
+    /// Says whether QUIC is steered. Without a call there is no such metric.
+    pub(crate) fn set_quic_steered(&self, steered: bool) {
+        let value = if steered { 1 } else { 0 };
+        with_local_recorder(&self.recorder, || {
+            gauge!(names::QUIC_STEERED.name).set(value);
+        });
+    }
+
     /// Says how to learn the number of living sessions; called at each scrape.
     pub(crate) fn set_sessions(&self, sessions: impl Fn() -> u64 + Send + Sync + 'static) {
         self.sessions.set(sessions);

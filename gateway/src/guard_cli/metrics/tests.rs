@@ -1,3 +1,5 @@
+use guard::Steered;
+
 use super::*;
 
 /// Names, types, labels and values of a status with something of everything.
@@ -50,12 +52,15 @@ fn documented() {
     let docs = include_str!("../../../../docs/metrics.md");
     let programs = Program::ALL.iter().map(|program| program.as_str());
     let reasons = Reason::ALL.iter().map(|reason| reason.as_str());
+    let steered = Steered::ALL.iter().map(|steered| steered.as_str());
     let states = State::ALL.map(State::as_str);
     let modes = Mode::ALL.map(Mode::as_str);
     let actions = [Action::Passed, Action::Refused, Action::WouldRefuse].map(Action::as_str);
     let kinds = [EndpointKind::Local, EndpointKind::Remote].map(EndpointKind::as_str);
     for value in programs
         .chain(reasons)
+        .chain(steered)
+        .chain([STEER])
         .chain(states)
         .chain(modes)
         .chain(actions)

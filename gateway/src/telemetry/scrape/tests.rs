@@ -20,6 +20,7 @@ fn the_text_is_an_api() {
     one_of_everything(&telemetry);
     telemetry.set_ready(true);
     telemetry.set_guard_up(true);
+    telemetry.set_quic_steered(true);
     telemetry.set_sessions(|| 7);
     telemetry.set_password_hashes(|| 9);
     telemetry.access_log_lost(4);
@@ -66,6 +67,7 @@ fn alerts_need_no_first_failure() {
         "password_hashes",
         "guard_up",
         "http3",
+        "quic",
         "udp",
     ] {
         let present = values.iter().any(|(name, _)| name.contains(absent));
