@@ -109,7 +109,8 @@ impl Http3 {
     ) -> io::Result<Endpoint> {
         let keys = secrets.ids;
         let mut config = EndpointConfig::new(Arc::clone(&secrets.reset));
-        config.cid_generator(move || Box::new(Ids::new(keys, home)));
+        let counting = Arc::clone(cells);
+        config.cid_generator(move || Box::new(Ids::new(keys, home, Arc::clone(&counting), index)));
         let runtime = Arc::new(OnWorker::new(Arc::clone(cells), index));
         Endpoint::new(config, Some(self.server.clone()), socket, runtime)
     }

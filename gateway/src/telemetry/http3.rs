@@ -10,6 +10,7 @@ pub(crate) struct Http3Cells {
     pub(super) handshakes: Tally,
     pub(super) lost_packets: Tally,
     pub(super) retries: Tally,
+    pub(super) strays: Tally,
     pub(super) streams: Tally,
     pub(super) inwards: Direction,
     pub(super) outwards: Direction,
@@ -38,6 +39,11 @@ impl Http3Cells {
     /// Counts a client that has to prove its address.
     pub(crate) fn retry(&self) {
         self.retries.add(1);
+    }
+
+    /// Counts a datagram for a connection of another worker or process.
+    pub(crate) fn stray(&self) {
+        self.strays.add(1);
     }
 
     /// Counts a request stream.

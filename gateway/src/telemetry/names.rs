@@ -29,6 +29,7 @@ metrics! { COUNTERS:
     HTTP3_LOST_PACKETS "http3_lost_packets_total" "Packets to clients that were lost, of HTTP/3 connections that are over."
     HTTP3_RESETS "http3_resets_total" "Streams and connections that were broken off, by whom and with which code."
     HTTP3_RETRIES "http3_retries_total" "Clients that had to prove their address before a handshake."
+    HTTP3_STRAYS "http3_strays_total" "Datagrams for a connection of another worker or process, which were dropped."
     HTTP3_STREAMS "http3_streams_total" "Request streams that clients opened."
     PASSWORD_HASHES "password_hashes_total" "Passwords that were hashed, right or wrong."
     PROXY_PROTOCOL_ERRORS "proxy_protocol_errors_total" "Connections closed for a PROXY protocol header, or the lack of one."

@@ -223,6 +223,7 @@ impl Telemetry {
         count(names::HTTP3_HANDSHAKES, |cells| &cells.handshakes);
         count(names::HTTP3_LOST_PACKETS, |cells| &cells.lost_packets);
         count(names::HTTP3_RETRIES, |cells| &cells.retries);
+        count(names::HTTP3_STRAYS, |cells| &cells.strays);
         count(names::HTTP3_STREAMS, |cells| &cells.streams);
         for name in ["in", "out"] {
             let sum = |pick: &dyn Fn(&Direction) -> Option<&Tally>| {

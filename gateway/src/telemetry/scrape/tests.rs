@@ -206,6 +206,7 @@ fn one_of_everything(telemetry: &Telemetry) {
         http3.handshake();
         http3.lost(2);
         http3.retry();
+        http3.stray();
         http3.stream();
         http3.reset_by_client(0x10c);
         http3.reset_by_client(0x42);
