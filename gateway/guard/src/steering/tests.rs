@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use aya::programs::SkReuseport;
 use gateway_ebpf::abi::Steered;
 use gateway_ebpf::connection_id::{Home, Keys};
+use quinn_udp::{Transmit, UdpSocketState};
 use rustix::net::sockopt::set_socket_reuseport;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
@@ -129,6 +130,37 @@ fn a_successor_gets_what_is_new_and_nothing_that_is_old() {
     assert_eq!(lab.join(&next, 0), Ok(2));
     assert_eq!(next.strangers(), 100);
     assert_eq!(new.rightly(1), (200, 200));
+}
+
+/// The kernel may hold datagrams of one sender and one size together (GRO), whatever connections they
+/// are of. Here the sender does it, which over lo is the same.
+#[test]
+fn an_aggregate_goes_whole_to_where_its_first_datagram_belongs() {
+    let Some(mut lab) = Lab::new() else { return };
+    let old = lab.process("127.0.0.1:0", 2);
+    assert_eq!(lab.join(&old, 0), Ok(0));
+    let new = lab.process_at(old.address, 2);
+    assert_eq!(lab.join(&new, 0), Ok(1));
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let state = UdpSocketState::new((&sender).into()).unwrap();
+    for (process, first, second) in [(&old, 0, 1), (&new, 1, 0)] {
+        let home = lab.count(Steered::Home);
+        let packets = [id(first, 1), id(second, 0), id(first, 0)].map(short);
+        let together = Transmit {
+            destination: process.address,
+            ecn: None,
+            contents: packets.as_flattened(),
+            segment_size: Some(packets[0].len()),
+            src_ip: None,
+        };
+        state.try_send((&sender).into(), &together).unwrap();
+        for packet in packets {
+            assert_eq!(process.receive(), Some((1, packet.to_vec())));
+        }
+        assert_eq!(lab.count(Steered::Home), home + 1, "it was looked at once");
+    }
+    // Apart, each comes home.
+    assert_eq!((old.takes(0, 1), new.takes(1, 0)), (100, 100));
 }
 
 #[test]
