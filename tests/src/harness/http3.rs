@@ -507,13 +507,21 @@ impl Http3Stream<'_> {
 
     /// Reads what is there next; `None` at the end.
     pub fn read(&mut self) -> Result<Option<Bytes>, quinn::ReadError> {
+        let read = self.read_within(poll::patience());
+        read.expect("something comes, or the stream ends")
+    }
+
+    /// As [`Http3Stream::read`], where nothing may come: none after that time.
+    pub fn read_within(
+        &mut self,
+        limit: Duration,
+    ) -> Option<Result<Option<Bytes>, quinn::ReadError>> {
         let read = self.receive.read_chunk(64 * 1024, true);
         let read = self
             .client
             .runtime
-            .block_on(async { timeout(poll::patience(), read).await });
-        let chunk = read.expect("something comes, or the stream ends");
-        Ok(chunk?.map(|chunk| chunk.bytes))
+            .block_on(async { timeout(limit, read).await });
+        Some(read.ok()?.map(|chunk| chunk.map(|chunk| chunk.bytes)))
     }
 
     fn head(&self, section: &[u8]) -> (u16, Vec<(String, String)>) {

@@ -53,5 +53,5 @@ pub use request::{HANDSHAKE, Request, SWITCHING};
 pub use seeded::{Random, seed};
 pub use setup::{App, CONNECT, DEPLOYR, GENERIC, OTHER, Pool, Prepared, Setup, has_stock_records};
 pub(crate) use tls::trust;
-pub use tls::{accept, accept_clients_of};
+pub use tls::{accept, accept_clients_of, trust_http3};
 pub use users::{ALICE, BOB, CAROL, LARGE, SLOW, User};

@@ -6,16 +6,21 @@ use std::time::{Duration, Instant};
 
 /// Waits until `probe` yields a value; fails the test after [`patience`].
 #[track_caller]
-pub fn until<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+pub fn until<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
+    match within(patience(), probe) {
+        Some(value) => value,
+        None => panic!("waited in vain until {what}"),
+    }
+}
+
+/// As [`until`], where it may be in vain: none after that time.
+pub fn within<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
     let started = Instant::now();
     loop {
-        if let Some(value) = probe() {
+        let value = probe();
+        if value.is_some() || started.elapsed() >= limit {
             return value;
         }
-        assert!(
-            started.elapsed() < patience(),
-            "waited in vain until {what}"
-        );
         std::thread::sleep(STEP);
     }
 }

@@ -46,8 +46,8 @@ pub(crate) fn trust(ca: CertificateDer<'static>) -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
-/// As [`trust`], for HTTP/3.
-pub(crate) fn trust_http3(ca: CertificateDer<'static>) -> ClientConfig {
+/// A client of HTTP/3 that trusts one authority.
+pub fn trust_http3(ca: CertificateDer<'static>) -> ClientConfig {
     let mut config = ClientConfig::clone(&trust(ca));
     config.alpn_protocols = vec![b"h3".to_vec()];
     config

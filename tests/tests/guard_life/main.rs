@@ -19,5 +19,6 @@ mod older;
 mod overrides;
 mod repair;
 mod rights;
+mod steering;
 mod storm;
 mod town;
