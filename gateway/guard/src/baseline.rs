@@ -1,5 +1,5 @@
-//! Programs that do nothing, attached where the guard's are: what they cost is what any program
-//! costs, the kernel's own measuring included. For the benchmarks.
+//! Programs that do nothing, attached where ours are: what they cost is what any program costs, the
+//! kernel's own measuring included. For the benchmarks.
 
 use std::fs::File;
 use std::io;
@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use aya::Ebpf;
 use aya::programs::{
     CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSockAddr, Program, ProgramError,
+    SkReuseport,
 };
 
 use crate::cgroup::Hierarchy;
@@ -22,8 +23,8 @@ pub struct Baseline {
     _statistics: Option<OwnedFd>,
 }
 
-/// How often an empty program ran, as far as statistics were on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How often a program ran, as far as statistics were on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Runs {
     /// How often.
     pub runs: u64,
@@ -58,6 +59,25 @@ impl Baseline {
             ebpf,
             _statistics: statistics,
         })
+    }
+
+    /// Attaches a third to the group of a UDP socket (`SO_REUSEPORT`), in place of the one that
+    /// steers. It ends with the group.
+    pub fn attach_to(&mut self, socket: impl AsFd) -> Result<(), GuardError> {
+        let fault = |source| GuardError::Program {
+            program: DATAGRAM,
+            source,
+        };
+        let program = self.ebpf.program_mut(DATAGRAM);
+        let program = program.ok_or(GuardError::NoObject)?;
+        let program = <&mut SkReuseport>::try_from(program).map_err(fault)?;
+        program.load().map_err(fault)?;
+        program.attach(socket).map_err(fault)
+    }
+
+    /// How often the one for datagrams ran.
+    pub fn datagrams(&self) -> io::Result<Runs> {
+        self.runs(DATAGRAM)
     }
 
     /// How often the one for packets ran.
@@ -99,11 +119,15 @@ fn attach(program: &mut Program, root: &File) -> Result<(), ProgramError> {
 }
 
 const CONNECT: &str = "empty_connect";
+const DATAGRAM: &str = "empty_steer";
 const PACKET: &str = "empty_packet";
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+
+    use rustix::net::sockopt::set_socket_reuseport;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with};
 
     use super::*;
     use crate::sandbox;
@@ -119,5 +143,34 @@ mod tests {
         let (packets, connects) = (baseline.packets().unwrap(), baseline.connects().unwrap());
         assert!(packets.runs >= 3 && packets.run_time > 0, "{packets:?}");
         assert!(connects.runs >= 1 && connects.run_time > 0, "{connects:?}");
+    }
+
+    #[test]
+    fn each_datagram_is_seen() {
+        if sandbox::hierarchy().is_none() || !crate::has_object() {
+            return;
+        }
+        let mut baseline = Baseline::attach(true).unwrap();
+        let socket = socket_with(
+            AddressFamily::INET,
+            SocketType::DGRAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .unwrap();
+        set_socket_reuseport(&socket, true).unwrap();
+        bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        baseline.attach_to(&socket).unwrap();
+        let socket = UdpSocket::from(socket);
+        let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        for _ in 0..3 {
+            sender.send_to(b"x", socket.local_addr().unwrap()).unwrap();
+            socket.recv(&mut [0]).unwrap();
+        }
+        let datagrams = baseline.datagrams().unwrap();
+        assert!(
+            datagrams.runs == 3 && datagrams.run_time > 0,
+            "{datagrams:?}"
+        );
     }
 }

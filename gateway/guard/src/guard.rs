@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use aya::Ebpf;
 use gateway_ebpf::abi::{Event, Program, Reason, Settings};
 
+use crate::baseline::Runs;
 use crate::cgroup::Hierarchy;
 use crate::control::Join;
 use crate::error::GuardError;
@@ -297,7 +298,7 @@ impl Guard {
 
     /// Lets a process of the gateway's take part in the steering of QUIC, whatever the mode. Returns its
     /// generation.
-    pub(crate) fn join(&mut self, join: &Join, sockets: &[OwnedFd]) -> Result<u16, SteeringError> {
+    pub fn join(&mut self, join: &Join, sockets: &[OwnedFd]) -> Result<u16, SteeringError> {
         let program = programs::load_steering(&mut self.ebpf)?;
         self.steering.join(program, join, sockets)
     }
@@ -307,17 +308,17 @@ impl Guard {
         &self.steering
     }
 
-    /// The id of the program that steers QUIC, how often it ran, and for how many nanoseconds, as
-    /// far as statistics were on; `None` if nobody has joined since this instance began.
-    pub(crate) fn steering_runs(&self) -> Option<(u32, u64, u64)> {
+    /// The id of the program that steers QUIC, and how often it ran, as far as statistics were on;
+    /// `None` if nobody has joined since this instance began.
+    pub fn steering_runs(&self) -> Option<(u32, Runs)> {
         let program = programs::steering(&self.ebpf)?;
         let text = link::fdinfo(program.as_fd()).ok()?;
         let number = |key| link::field(&text, key).unwrap_or_default();
-        Some((
-            programs::id(program)?,
-            number("run_cnt"),
-            number("run_time_ns"),
-        ))
+        let runs = Runs {
+            runs: number("run_cnt"),
+            run_time: number("run_time_ns"),
+        };
+        Some((programs::id(program)?, runs))
     }
 
     /// Takes every event out of the ring.

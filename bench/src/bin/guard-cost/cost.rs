@@ -200,7 +200,8 @@ impl Sample {
 }
 
 /// The time for one run.
-trait Each {
+pub(crate) trait Each {
+    /// In nanoseconds; an error without a run.
     fn each(&self) -> Result<f64>;
 }
 
@@ -213,7 +214,8 @@ impl Each for Runs {
     }
 }
 
-fn since(now: Runs, before: Runs) -> Result<Runs> {
+/// What was run between.
+pub(crate) fn since(now: Runs, before: Runs) -> Result<Runs> {
     let difference = |now: u64, before: u64| now.checked_sub(before).context(BACKWARDS);
     Ok(Runs {
         runs: difference(now.runs, before.runs)?,
@@ -222,7 +224,7 @@ fn since(now: Runs, before: Runs) -> Result<Runs> {
 }
 
 /// Interruptions spoil single windows; the median does not see them.
-fn median(values: impl Iterator<Item = Result<f64>>) -> Result<f64> {
+pub(crate) fn median(values: impl Iterator<Item = Result<f64>>) -> Result<f64> {
     let values = values.collect::<Result<Vec<_>>>()?;
     Ok(Figures::of(&values).context("no window")?.median)
 }
@@ -235,9 +237,9 @@ fn foreign(windows: &[Sample], own: u64) -> f64 {
 }
 
 const BACKWARDS: &str = "a counter ran backwards";
-/// Round trips, requests or connections in a window.
-const TRIPS: u64 = 200;
-const WINDOWS: usize = 30;
+/// Round trips, requests, connections or datagrams in a window.
+pub(crate) const TRIPS: u64 = 200;
+pub(crate) const WINDOWS: usize = 30;
 
 #[cfg(test)]
 mod tests {

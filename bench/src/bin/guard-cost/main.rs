@@ -8,6 +8,7 @@ mod cost;
 mod cpu;
 mod nft;
 mod place;
+mod steer;
 mod traffic;
 
 use std::env;
@@ -52,8 +53,8 @@ fn run(outside: &OsStr) -> Result<bool> {
     let cgroups = Cgroups::make()?;
     let rules = rules(&cgroups)?;
     let traffic = Traffic::listen(&cgroups)?;
-    let rounds = (0..ROUNDS).map(|_| cost::measure(&rules, &traffic));
-    let met = print_costs(&rounds.collect::<Result<Vec<_>>>()?)?;
+    let round = |_| Ok((cost::measure(&rules, &traffic)?, steer::measure(&rules)?));
+    let met = print_costs(&(0..ROUNDS).map(round).collect::<Result<Vec<_>>>()?)?;
     print_cpu(&Bench {
         cgroups: &cgroups,
         rules: &rules,
@@ -81,9 +82,13 @@ fn rules(cgroups: &Cgroups) -> Result<Rules> {
 }
 
 /// Prints what was measured beside the aims; true if every median meets its own.
-fn print_costs(rounds: &[Round]) -> Result<bool> {
+fn print_costs(rounds: &[(Round, steer::Round)]) -> Result<bool> {
     let of = |value: fn(&Round) -> f64| {
-        let values: Vec<f64> = rounds.iter().map(value).collect();
+        let values: Vec<f64> = rounds.iter().map(|(round, _)| value(round)).collect();
+        Figures::of(&values).context("no round")
+    };
+    let steered = |value: fn(&steer::Round) -> f64| {
+        let values: Vec<f64> = rounds.iter().map(|(_, round)| value(round)).collect();
         Figures::of(&values).context("no round")
     };
     println!(
@@ -117,6 +122,16 @@ fn print_costs(rounds: &[Round]) -> Result<bool> {
             "a proxied request, computed",
             of(Round::request)?,
             Some(600.0),
+        ),
+        (
+            "a datagram of QUIC, by its connection ID",
+            steered(|round| round.known)?,
+            None,
+        ),
+        (
+            "one that names no connection of ours",
+            steered(|round| round.unknown)?,
+            None,
         ),
     ] {
         let missed = aim.is_some_and(|aim| figures.median > aim);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use gateway_ebpf::abi::Generation;
 
 use super::Service;
+use crate::baseline::Runs;
 use crate::error::GuardError;
 use crate::object::OBJECT_SHA256;
 use crate::probe::{Finding, Severity};
@@ -105,7 +106,7 @@ impl Service {
         let mut addresses: Vec<_> = steering.list()?.into_iter().map(address).collect();
         addresses.sort_by(|one, other| one.address.cmp(&other.address));
         let datagrams = steering.counts()?.into_iter();
-        let (program_id, runs, run_time_ns) = self.guard.steering_runs().unwrap_or_default();
+        let (program_id, Runs { runs, run_time }) = self.guard.steering_runs().unwrap_or_default();
         Ok(status::Steering {
             addresses,
             datagrams: datagrams
@@ -116,7 +117,7 @@ impl Service {
                 .collect(),
             program_id,
             runs,
-            run_time_ns,
+            run_time_ns: run_time,
         })
     }
 
