@@ -37,6 +37,9 @@ pub enum SteeringError {
         /// What it said.
         source: io::Error,
     },
+    /// A process that lives made its connection IDs by other keys.
+    #[error("a process with other keys has {0}; its successor is started by it, or after its end")]
+    Keys(String),
     /// Sockets in another network namespace have the address.
     #[error("another network namespace has sockets of {0}")]
     Namespace(String),

@@ -63,6 +63,11 @@ impl Steering {
                 let fault = |expected| SteeringError::Socket { index, expected };
                 let facts = socket::facts(socket.as_fd()).map_err(fault)?;
                 let is_new = joining.iter().all(|known| known.address != facts.address);
+                let again =
+                    |one: &Joining<'_>| one.sockets.iter().any(|known| known.1 == facts.cookie);
+                if one.as_ref().is_some_and(again) {
+                    return Err(fault("a socket of its own for each worker"));
+                }
                 let known = (socket.as_fd(), facts.cookie);
                 match &mut one {
                     Some(one) if one.address == facts.address => one.sockets.push(known),
@@ -95,8 +100,12 @@ impl Steering {
         if found.is_some() && group.namespace != namespace {
             return Err(SteeringError::Namespace(address.to_string()));
         }
+        // A successor has them from its predecessor. Of anybody else's the IDs in use would be none.
+        let has_keys = (group.conceal, group.prove) == (join.keys.conceal, join.keys.prove);
+        if found.is_some() && !has_keys {
+            return Err(SteeringError::Keys(address.to_string()));
+        }
         Ok(Group {
-            // Who joins later knows which keys hold: a successor has them from its predecessor.
             conceal: join.keys.conceal,
             prove: join.keys.prove,
             namespace,

@@ -186,6 +186,29 @@ fn numbers_wrap_and_are_given_once() {
     assert_eq!(second.strangers(), 100);
 }
 
+/// A second gateway at the same address, which knows nothing of the first, takes nothing from it.
+#[test]
+fn nobody_replaces_the_keys_of_who_lives() {
+    let Some(mut lab) = Lab::new() else { return };
+    let first = lab.process("127.0.0.1:0", 2);
+    assert_eq!(lab.join(&first, 0), Ok(0));
+    let other = lab.process_at(first.address, 2);
+    let keys = lab.keys;
+    lab.keys.prove[0] += 1;
+    let refused = lab.join(&other, 0).unwrap_err();
+    assert!(
+        refused.starts_with("a process with other keys has 127.0.0.1:"),
+        "{refused}"
+    );
+    assert_eq!(first.rightly(0), (200, 200));
+    assert_eq!(first.strangers(), 100);
+    // Once that is gone it may.
+    drop(first);
+    assert_eq!(lab.join(&other, 0), Ok(0));
+    lab.keys = keys;
+    assert!(lab.join(&other, 0).is_err());
+}
+
 #[test]
 fn what_is_no_socket_for_it_is_refused() {
     let Some(mut lab) = Lab::new() else { return };
@@ -218,6 +241,10 @@ fn what_is_no_socket_for_it_is_refused() {
         let first = good(&mut lab);
         assert_eq!(refused(&mut lab, vec![first, socket], 2, 1), expected);
     }
+    let first = good(&mut lab);
+    let twice = vec![first.try_clone().unwrap(), first];
+    let expected = "socket 1: expected a socket of its own for each worker";
+    assert_eq!(refused(&mut lab, twice, 1, 2), expected);
     let two = vec![good(&mut lab), good(&mut lab)];
     let expected = "socket 1: expected the sockets of all workers of one address, then the next";
     assert_eq!(refused(&mut lab, two, 1, 2), expected);

@@ -20,6 +20,8 @@ use crate::{has_object, programs};
 pub(super) struct Lab {
     ebpf: Ebpf,
     pub(super) steering: Steering,
+    /// Of who joins.
+    pub(super) keys: IdKeys,
 }
 
 /// A process of the gateway's: a socket for each worker.
@@ -37,7 +39,15 @@ impl Lab {
         }
         let mut ebpf = programs::read(None, true).unwrap();
         let steering = Steering::take(&mut ebpf).unwrap();
-        Some(Self { ebpf, steering })
+        let keys = IdKeys {
+            conceal: CONCEAL,
+            prove: PROVE,
+        };
+        Some(Self {
+            ebpf,
+            steering,
+            keys,
+        })
     }
 
     pub(super) fn process(&mut self, address: &str, workers: u16) -> Process {
@@ -80,14 +90,10 @@ impl Lab {
         addresses: u16,
         workers: u16,
     ) -> Result<u16, String> {
-        let keys = IdKeys {
-            conceal: CONCEAL,
-            prove: PROVE,
-        };
         let join = Join {
             generation,
             fixed,
-            keys,
+            keys: self.keys,
             addresses,
             workers,
         };
