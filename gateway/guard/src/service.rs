@@ -61,8 +61,7 @@ impl Service {
     /// Runs until `stop`. What is pinned stays.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let right = right(self.guard.hierarchy().clone(), &self.guard.rules().slice);
-        let listener = tokio::net::UnixListener::from_std(self.listener.try_clone()?)?;
-        let serving = tokio::spawn(control::serve(listener, self.asker(), right));
+        let serving = control::start(self.listener.try_clone()?, self.asker(), right)?;
         let mut stop = pin!(stop);
         let mut eye = Eye::default();
         let mut look = interval(LOOK);
@@ -77,12 +76,13 @@ impl Service {
                 }
                 () = eye.stirred() => self.look(&mut eye),
                 Some(Question { ask, sockets, reply }) = self.questions.recv() => {
-                    // Who asked may be gone.
-                    let _ = reply.send(self.answer(ask, &sockets));
+                    let answer = self.answer(ask, &sockets);
+                    // Who asked in this process may be gone, and sent no sockets.
+                    let _ = reply.send((answer, sockets));
                 }
             }
         }
-        serving.abort();
+        drop(serving);
         // The last events are the ones that an operator looks for.
         self.write_events();
         if let Err(error) = self.seat.remove_socket() {
@@ -219,7 +219,8 @@ impl Service {
 }
 
 /// What a peer may ask. Its process may have ended, and another may have its id by now: then that
-/// one's cgroup gives the right to the status, which is no secret.
+/// one's cgroup gives the right to the status, which is no secret, and to join with sockets of the
+/// gateway's address, which only its user can make.
 fn right(cgroups: Hierarchy, slice: &str) -> impl Fn(&UCred) -> Right + use<> {
     let slice = slice.to_owned();
     move |peer| {

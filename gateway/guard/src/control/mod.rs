@@ -14,7 +14,7 @@ pub use client::{AskError, ask, ask_join, ask_status};
 pub(crate) use seat::Seat;
 pub use seat::SeatError;
 pub use server::Asker;
-pub(crate) use server::{Question, Right, serve};
+pub(crate) use server::{Question, Right, start};
 
 use std::fmt;
 
@@ -55,7 +55,7 @@ pub struct Join {
     pub generation: u16,
     /// Whether it cannot have another number any more.
     pub fixed: bool,
-    /// The keys of its connection IDs. They hold for all processes of an address from now on.
+    /// The keys of its connection IDs: the same for all processes of an address that live.
     pub keys: IdKeys,
     /// How many listening addresses it has.
     pub addresses: u16,

@@ -4,11 +4,13 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Interest};
 use tokio::net::unix::UCred;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime::Builder;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
@@ -22,8 +24,8 @@ pub(crate) struct Question {
     pub(crate) ask: Ask,
     /// What came with it.
     pub(crate) sockets: Vec<OwnedFd>,
-    /// Where the answer goes. Nobody may be waiting any more.
-    pub(crate) reply: oneshot::Sender<Reply>,
+    /// Where the answer goes, and what came: it is closed there, since that may take long.
+    pub(crate) reply: oneshot::Sender<(Reply, Vec<OwnedFd>)>,
 }
 
 /// What a peer may ask.
@@ -72,14 +74,48 @@ impl Asker {
             reply,
         };
         match self.0.send(question).await {
-            Ok(()) => answer.await.unwrap_or_else(|_| ended()),
+            Ok(()) => answer.await.map_or_else(|_| ended(), |(reply, _)| reply),
             Err(_) => ended(),
         }
     }
 }
 
-/// Serves until cancelled. `right` says what a peer may ask.
-pub(crate) async fn serve(listener: UnixListener, asker: Asker, right: impl Fn(&UCred) -> Right) {
+/// Serves in a thread of its own, until what is returned is dropped. `right` says what a peer may ask.
+///
+/// Whoever closes a descriptor last waits as long as its sender wants (socket(7), `SO_LINGER`), and so
+/// does who leaves it unread. The gateway, taken over, could stop this thread by that, but not the
+/// watch over the guard.
+pub(crate) fn start(
+    listener: std::os::unix::net::UnixListener,
+    asker: Asker,
+    right: impl Fn(&UCred) -> Right + Send + 'static,
+) -> io::Result<oneshot::Sender<()>> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let (stop, stopped) = oneshot::channel();
+    let conversing = move || {
+        runtime.block_on(async {
+            let listener = UnixListener::from_std(listener)?;
+            tokio::select! {
+                () = serve(listener, asker, right) => {}
+                // Never sent: dropped.
+                _ = stopped => {}
+            }
+            io::Result::Ok(())
+        })
+    };
+    let conversing = move || {
+        if let Err(error) = conversing() {
+            tracing::error!(%error, "nobody can ask");
+        }
+    };
+    thread::Builder::new()
+        .name("control".to_owned())
+        .spawn(conversing)?;
+    Ok(stop)
+}
+
+/// Serves until cancelled.
+async fn serve(listener: UnixListener, asker: Asker, right: impl Fn(&UCred) -> Right) {
     // Apart, so that nobody can keep root from the way out of a lock-out.
     let roots = Arc::new(Semaphore::new(PLACES));
     let others = Arc::new(Semaphore::new(PLACES));
@@ -128,7 +164,7 @@ async fn converse(
     stream: &mut UnixStream,
     asker: &Asker,
     right: Right,
-    handing_over: &Semaphore,
+    handing_over: &Arc<Semaphore>,
 ) -> io::Result<()> {
     let mut line = Vec::new();
     let mut reader = BufReader::new((&mut *stream).take(MAX_ASK));
@@ -144,12 +180,19 @@ async fn converse(
         }
         Some(Ok(Ask::Join(join))) => {
             // One at a time: else descriptors could run out, and root find nobody to talk to.
-            let turn = handing_over.acquire().await.map_err(io::Error::other)?;
+            let turn = Arc::clone(handing_over).acquire_owned();
+            let turn = turn.await.map_err(io::Error::other)?;
             stream.write_all(&rendered(&Reply::Send)?).await?;
             let sockets = receive(stream, join.sockets()).await?;
-            let reply = asker.ask_with(Ask::Join(join), sockets).await;
-            drop(turn);
-            reply
+            let asker = asker.clone();
+            // A task of its own: whatever becomes of this conversation, what came is closed here, and
+            // only then others may come.
+            let asked = tokio::spawn(async move {
+                let reply = asker.ask_with(Ask::Join(join), sockets).await;
+                drop(turn);
+                reply
+            });
+            asked.await.map_err(io::Error::other)?
         }
         Some(Ok(ask)) => asker.ask(ask).await,
     };

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::process::geteuid;
@@ -240,10 +241,81 @@ fn a_full_backlog_is_bounded() {
     assert!(waited < Duration::from_secs(2), "{waited:?}");
 }
 
+/// The last to close a socket waits for its peer if whoever sent it wants that (socket(7), `SO_LINGER`).
+/// The gateway, taken over, can make the conversation wait, and must not make the service.
+#[test]
+fn closing_what_a_peer_sent_does_not_stop_the_service() {
+    for question in [
+        br#"{"ask":"status"}"#.as_slice(),
+        b"no question",
+        br#"{"ask":"join","generation":3,"fixed":true,"keys":{"conceal":[1,2],"prove":[3,4]},"addresses":1,"workers":1}"#,
+    ] {
+        let service = Service::start(Right::Gateway);
+        let joins = question.starts_with(br#"{"ask":"join""#);
+        let gate = Arc::clone(&service.gate);
+        let (held, _silent) = lingering();
+        // Nothing is closed on the other side before it is here.
+        let mut shut = (!joins).then(|| gate.lock().unwrap());
+        let mut peer = UnixStream::connect(&service.socket).unwrap();
+        peer.write_all(question).unwrap();
+        if joins {
+            peer.write_all(b"\n").unwrap();
+            let mut send = [0; 7];
+            peer.read_exact(&mut send).unwrap();
+            assert_eq!(&send, b"\"send\"\n");
+            shut = Some(gate.lock().unwrap());
+        }
+        send_beside(&peer, held.as_fd());
+        drop(held);
+        drop(shut);
+        if joins {
+            assert!(service.hears(), "the question itself is answered");
+        }
+        // The conversation is held up, once it has come to it: else this shows nothing.
+        let deadline = Instant::now() + LIMIT;
+        while ask_status(&service.socket, Duration::from_millis(500)).is_ok() {
+            assert!(Instant::now() < deadline, "nothing is held up");
+        }
+        let turns = service.turns.load(Ordering::Relaxed);
+        while service.turns.load(Ordering::Relaxed) < turns + 10 {
+            assert!(Instant::now() < deadline, "the service stands still");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// A connection whose close waits for a minute, and its other end, which takes nothing.
+fn lingering() -> (std::net::TcpStream, std::net::TcpStream) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let held = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (silent, _) = listener.accept().unwrap();
+    held.set_nonblocking(true).unwrap();
+    while (&held).write(&[0; 65536]).is_ok() {}
+    let minute = Some(Duration::from_secs(60));
+    rustix::net::sockopt::set_socket_linger(&held, minute).unwrap();
+    (held, silent)
+}
+
+/// The end of a line, and what comes with it.
+fn send_beside(stream: &UnixStream, descriptor: BorrowedFd<'_>) {
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut beside = SendAncillaryBuffer::new(&mut space);
+    let descriptors = [descriptor];
+    assert!(beside.push(SendAncillaryMessage::ScmRights(&descriptors)));
+    let bytes = [std::io::IoSlice::new(b"\n")];
+    sendmsg(stream, &bytes, &mut beside, SendFlags::NOSIGNAL).unwrap();
+}
+
 /// A server with a service behind it that notes what it is asked.
 struct Service {
     socket: PathBuf,
     asked: std::sync::mpsc::Receiver<Ask>,
+    /// How often it could have looked after the guard.
+    turns: Arc<AtomicUsize>,
+    /// While it is locked nobody is given a right, or an answer.
+    gate: Arc<Mutex<()>>,
+    _stop: tokio::sync::oneshot::Sender<()>,
     _scratch: Scratch,
 }
 
@@ -258,24 +330,37 @@ impl Service {
         let socket = scratch.path().join("guard.sock");
         let listener = Seat::take(&socket).unwrap().listen().unwrap();
         let (note, asked) = std::sync::mpsc::channel();
+        let (sender, mut questions) = mpsc::channel(1);
+        let count = AtomicUsize::new(0);
+        let gate = Arc::new(Mutex::new(()));
+        let [rights, answers] = [(); 2].map(|()| Arc::clone(&gate));
+        let stop = start(listener, Asker::new(sender), move |peer| {
+            drop(rights.lock().unwrap());
+            assert_eq!(peer.uid(), geteuid().as_raw());
+            assert_eq!(peer.pid(), Some(std::process::id().cast_signed()));
+            given(count.fetch_add(1, Ordering::Relaxed))
+        })
+        .unwrap();
+        let turns = Arc::new(AtomicUsize::new(0));
+        let turned = Arc::clone(&turns);
         // The thread ends with the test's process: nothing in it needs an end.
         std::thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let listener = tokio::net::UnixListener::from_std(listener).unwrap();
-                let (sender, mut questions) = mpsc::channel(1);
-                let count = AtomicUsize::new(0);
-                tokio::spawn(serve(listener, Asker::new(sender), move |peer| {
-                    assert_eq!(peer.uid(), geteuid().as_raw());
-                    assert_eq!(peer.pid(), Some(std::process::id().cast_signed()));
-                    given(count.fetch_add(1, Ordering::Relaxed))
-                }));
-                while let Some(Question {
-                    ask,
-                    sockets,
-                    reply,
-                }) = questions.recv().await
-                {
+                let mut look = tokio::time::interval(Duration::from_millis(1));
+                loop {
+                    let question = tokio::select! {
+                        _ = look.tick() => {
+                            turned.fetch_add(1, Ordering::Relaxed);
+                            continue;
+                        }
+                        Some(question) = questions.recv() => question,
+                    };
+                    let Question {
+                        ask,
+                        sockets,
+                        reply,
+                    } = question;
                     let answer = match ask {
                         Ask::Status => Reply::Ok(Answer::Status(Box::new(status()))),
                         Ask::Join(_) => Reply::Ok(Answer::Joined(sum_of(&sockets))),
@@ -283,15 +368,24 @@ impl Service {
                     };
                     // A test that is over does not listen any more.
                     let _ = note.send(ask);
-                    reply.send(answer).unwrap();
+                    drop(answers.lock().unwrap());
+                    reply.send((answer, sockets)).unwrap();
                 }
             });
         });
         Self {
             socket,
             asked,
+            turns,
+            gate,
+            _stop: stop,
             _scratch: scratch,
         }
+    }
+
+    /// Whether a question comes in time.
+    fn hears(&self) -> bool {
+        self.asked.recv_timeout(LIMIT).is_ok()
     }
 
     fn asked(&self) -> Vec<Ask> {
